@@ -1,0 +1,91 @@
+/*
+ * exchange.h - one request and its answer, whatever the wire form (HTTP/1.1 now, HTTP/2 beside it).
+ *
+ * The gateway sees exchanges only. An exchange belongs to one loop; every call and callback runs
+ * on that loop's thread. The wire side never calls a handler from inside a call of the gateway:
+ * callbacks come from the loop.
+ *
+ * Life: on_head once; then, if the handler asked for the body, on_body ...; then the handler
+ * answers (exchange_head, exchange_write ..., exchange_end) at any time; on_room whenever queued
+ * output fell to STREAM_LOW_BYTES after exchange_room() was 0; on_gone exactly once, last: after
+ * the answer left, or as soon as the client is gone. After on_gone the pointer is dead.
+ */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/span.h"
+
+struct exchange;
+
+/* Where the request arrived. */
+struct exchange_origin {
+	bool tls;
+	unsigned loop; /* index of the loop, 0 ... */
+};
+
+struct http_field {
+	struct span name, value; /* name as sent; value without outer white space */
+};
+
+/* The head of a request; borrowed until on_gone. */
+struct http_head {
+	struct span method, path, query; /* path without "?query"; query .p NULL when absent */
+	const struct http_field *field;
+	size_t n_fields;
+	bool has_body;		 /* Content-Length > 0, or chunked */
+	uint64_t content_length; /* UINT64_MAX when chunked */
+};
+
+/* The value of the only field of this name; .p NULL when absent; *many true when it came twice. */
+struct span http_field_get(const struct http_head *h, const char *name, bool *many);
+
+struct exchange_ops {
+	/*
+	 * A head has arrived and passed the strictness rules. Either answer at once (an answer
+	 * before the body was read closes an HTTP/1.1 connection after it), or call
+	 * exchange_want_body(). Returns the handler's own pointer for the later calls.
+	 */
+	void *(*on_head)(void *server, struct exchange *x, const struct http_head *head);
+	/* The whole body (also when empty); borrowed until on_gone. */
+	void (*on_body)(void *handler, struct span body);
+	/* There is room again (see exchange_room). */
+	void (*on_room)(void *handler);
+	/* Last call. `delivered`: the whole answer was given to the kernel. */
+	void (*on_gone)(void *handler, bool delivered);
+	/*
+	 * The wire side itself answers (400, 408, 413, 431, 501, 503): the handler's spelling of
+	 * that error for this path. Puts content type and body; may be called without on_head
+	 * (path .p NULL).
+	 */
+	void (*wire_error)(void *server, struct span path, unsigned status, const char *what,
+	    const char **content_type, struct buf *body);
+};
+
+/* Reads the body, at most max_bytes (413 above), then calls on_body. Call inside on_head only. */
+void exchange_want_body(struct exchange *x, uint64_t max_bytes);
+
+/*
+ * Begins the answer. `length`: bytes of the body, or EXCHANGE_STREAM when not known (chunked on
+ * HTTP/1.1). Fields are copied. Date, Connection, Content-Length and Transfer-Encoding are the
+ * wire side's business. A HEAD request gets the head only; its body calls are swallowed.
+ */
+#define EXCHANGE_STREAM UINT64_MAX
+void exchange_head(struct exchange *x, unsigned status, const struct http_field *field,
+    size_t n_fields, uint64_t length);
+/* Queues body bytes (copied). Never fails: the sender asks exchange_room() first. */
+void exchange_write(struct exchange *x, struct span bytes);
+/* The answer is complete. */
+void exchange_end(struct exchange *x);
+/* Cuts the answer off: the client must see that it is not complete (close, or RST_STREAM). */
+void exchange_abort(struct exchange *x);
+/* Bytes that may be queued before the sender should wait for on_room; 0 when full. */
+size_t exchange_room(const struct exchange *x);
+
+const struct exchange_origin *exchange_origin(const struct exchange *x);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * client.h - asking the key holder, from a loop. One channel (socket pair end) a loop.
+ * Source: interfaces.md K2, K3.
+ */
+#ifndef KEYHOLDER_CLIENT_H
+#define KEYHOLDER_CLIENT_H
+
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/span.h"
+#include "crypto/keccak.h"
+
+struct key_client;
+
+/* Who the key holder is: public facts, fixed for its life, and the TLS key for this worker (K4). */
+struct key_identity {
+	struct buf signing_spki;	  /* RSA SPKI DER */
+	struct buf receipt_spki;	  /* P-256 SPKI DER */
+	struct buf receipt_key_signature; /* PSS over "tee-receipt-key-v1" || receipt SPKI */
+	struct buf tls_cert;		  /* DER */
+	struct buf tls_key;		  /* DER, secret */
+	char tee_id[66];
+	char wallet_address[42];
+};
+void key_identity_fini(struct key_identity *id);
+
+/* Asks for the identity on a channel that no client reads yet; blocks, at most timeout_ms. */
+MUST_USE struct err key_identity_fetch(struct key_identity *id, int fd, unsigned timeout_ms);
+
+/*
+ * A client on `loop` for the channel `fd` (its own afterwards). on_lost is called once when the
+ * key holder is gone; calls that wait have failed before.
+ */
+MUST_USE struct err key_client_new(
+    struct key_client **out, uv_loop_t *loop, int fd, void (*on_lost)(void *ctx), void *ctx);
+/* Closes; calls that wait are dropped without a callback. The struct goes when uv has closed. */
+void key_client_free(struct key_client *c);
+
+/* TRUE when a new request may be admitted: the queue has room (else 503 at admission). */
+bool key_client_has_room(const struct key_client *c);
+
+/*
+ * An answer: bytes (borrowed) or an error. Comes from the loop, never from inside the call. ERR_TIMEOUT
+ * after SIGN_MS. The returned ticket cancels: the callback will then not come.
+ */
+typedef void key_answer_fn(void *ctx, struct err e, struct span answer);
+struct key_ticket;
+
+/* 256 bytes of RSA-PSS over the legacy message hash. */
+MUST_USE struct err key_sign_chat(struct key_client *c,
+    const uint8_t request_hash[static KECCAK_LEN], const uint8_t output_hash[static KECCAK_LEN],
+    uint64_t timestamp_unix_s, key_answer_fn *fn, void *ctx, struct key_ticket **ticket);
+/* A receipt's compact JWS; `members` as receipt_put_members() wrote them. */
+MUST_USE struct err key_sign_receipt(struct key_client *c, struct span members, key_answer_fn *fn,
+    void *ctx, struct key_ticket **ticket);
+/* The published configuration's compact JWS. */
+MUST_USE struct err key_sign_config(struct key_client *c, struct span config, key_answer_fn *fn,
+    void *ctx, struct key_ticket **ticket);
+void key_cancel(struct key_ticket *t);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * supervise.h - starts key holder and worker, watches them, holds nothing. Source: K1, A3.
+ */
+#ifndef SUPERVISE_SUPERVISE_H
+#define SUPERVISE_SUPERVISE_H
+
+struct supervise_options {
+	unsigned loops; /* number of channels between worker and key holder */
+	/* Run in the children; their result is the exit status. `channel` has `loops` ends. */
+	int (*keyholder)(void *ctx, const int *channel);
+	int (*worker)(void *ctx, const int *channel);
+	void (*close_listeners)(void *ctx); /* in the key holder: it serves nobody */
+	void *ctx;
+};
+
+/*
+ * Forks both, waits, forwards SIGTERM and SIGINT to the worker (a second one kills all at once).
+ * Worker ends with 0: stops the key holder, returns 0. Anything else: stops both, returns 1.
+ */
+int supervise(const struct supervise_options *opt);
+
+#endif
