@@ -71,7 +71,10 @@ struct span json_inner(const struct json *doc, uint32_t at);
  * JSON_NONE or no object. Of equal names the last one counts, as in Python.
  */
 uint32_t json_get(const struct json *doc, uint32_t at, const char *name);
-/* TRUE when some object in the document has two equal member names (at any depth). */
+/*
+ * Refuses a document in which some object, at any depth, has two equal member names.
+ * Errors: MALFORMED, NOMEM
+ */
 MUST_USE struct err json_no_duplicates(const struct json *doc);
 
 /*
@@ -105,6 +108,22 @@ struct json_points {
 };
 /* FALSE at the end. The bytes must come from a document that json_parse() accepted. */
 bool json_point(struct json_points *it, uint32_t *cp);
+/* UTF-8 of a code point (three bytes for a lone surrogate, which is then no valid UTF-8). */
+size_t json_utf8(uint32_t cp, uint8_t out[static 4]);
+
+/* A member of an object, its duplicates folded into it. */
+struct json_member {
+	struct span name; /* decoded; a lone surrogate as in json_utf8() */
+	uint32_t at;	  /* the last member of this name; its value is at + 1 */
+	uint32_t first;	  /* the first member of this name: its place in a Python dict */
+};
+/*
+ * The members of the object at `at`, each name once, sorted by code point: n log n.
+ * *out and the names live in the document or in `a`.
+ * Errors: NOMEM (the arena's budget)
+ */
+MUST_USE struct err json_members(
+    const struct json *doc, uint32_t at, struct arena *a, struct json_member **out, uint32_t *n);
 
 /*
  * Writers. All put text into `b`; whether it fitted, buf_check() says.
