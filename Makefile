@@ -1,0 +1,49 @@
+# A thin front door to Meson. `make help` says what there is.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PROGRAMS = tee-gateway tee-verify
+PREFIX ?= /usr
+ARGS ?=
+FUZZ_SECONDS ?= 60
+
+.PHONY: help setup build run test check fuzz install clean
+
+help:
+	@echo 'make run      install what is missing, build, serve on 127.0.0.1 (ARGS="--log-level debug")'
+	@echo 'make test     install what is missing, run the whole suite'
+	@echo 'make check    the fast inner loop: format, layers, headers, shell, unit tests (ASan + UBSan)'
+	@echo 'make build    the programs, as build/tee-gateway and build/tee-verify'
+	@echo 'make setup    install what is missing for run and test'
+	@echo 'make fuzz     run every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
+	@echo 'make install  put the programs into DESTDIR PREFIX/bin ($(PREFIX)/bin)'
+	@echo 'make clean    remove what was built'
+
+setup:
+	@scripts/setup build test
+
+build:
+	@scripts/setup build
+	@scripts/configure build
+	@ninja -C build --quiet $(PROGRAMS:%=src/cmd/%)
+	@for p in $(PROGRAMS); do ln -sf src/cmd/$$p build/$$p; done
+
+run: build
+	@scripts/run $(ARGS)
+
+test: setup build
+	@scripts/test
+
+check: setup
+	@scripts/test --fast
+
+fuzz:
+	@scripts/setup build fuzz test
+	@scripts/fuzz $(FUZZ_SECONDS)
+
+install: build
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS:%=build/%)
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
