@@ -1,0 +1,66 @@
+/*
+ * models.h - the model table: which names are served, by whom, at what price. Pure.
+ * Source: models.json (schema in docs/models.md); interfaces.md C8, A6.
+ */
+#ifndef PRICING_MODELS_H
+#define PRICING_MODELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "codec/json.h"
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/span.h"
+
+/* The providers this build serves. PROVIDER(id, name, prefix that is stripped too, key in the environment) */
+#define PROVIDERS(PROVIDER)                      \
+	PROVIDER(ECHO, "echo", NULL, NULL, NULL) \
+	PROVIDER(OPENAI, "openai", NULL, "OPENAI_API_KEY", "OPENAI_BASE_URL")
+
+enum provider_id {
+#define PROVIDER_ENUM(id, name, alias, key, url) PROVIDER_##id,
+	PROVIDERS(PROVIDER_ENUM)
+#undef PROVIDER_ENUM
+	    PROVIDER_COUNT
+};
+const char *provider_name(enum provider_id id);
+
+struct model {
+	struct span name;
+	struct span alias[4];
+	size_t n_aliases;
+	enum provider_id provider;
+	struct span api_name;		   /* what the provider calls it */
+	struct span input_usd, output_usd; /* USD per token, decimal text */
+	/* Upstream refuses sampling parameters other than their defaults: they are left out (C3). */
+	bool fixed_sampling;
+	bool verbosity;	       /* takes `verbosity` */
+	struct span effort[8]; /* values of reasoning_effort it takes */
+	size_t n_efforts;
+};
+
+struct models {
+	struct arena arena; /* holds the table */
+	struct json doc;
+	struct model *model;
+	size_t n;
+};
+
+/*
+ * Reads a table; `text` must outlive it. with_echo adds the built-in, free model "echo" in front.
+ * Strict: unknown or missing members, unknown providers, names that are no lower-case text, equal
+ * names and prices that are no decimals are errors. *where (optional) gets the index of the entry.
+ * Errors: MALFORMED, REFUSED, NOMEM; on error *m is empty.
+ */
+MUST_USE struct err models_parse(struct models *m, struct span text, bool with_echo, size_t *where);
+void models_fini(struct models *m);
+
+/*
+ * C8: trimmed, case-folded, a "provider/" prefix of its own provider stripped. NULL when there is
+ * none; near (at least 1 byte) then gets up to three similar names, comma-separated, or "".
+ */
+const struct model *
+models_find(const struct models *m, struct span name, char *near, size_t near_bytes);
+
+#endif

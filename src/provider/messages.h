@@ -1,0 +1,28 @@
+/*
+ * messages.h - the shape of messages and tools of a chat request. Pure.
+ * Source: providers.md 3.2, 3.3.
+ */
+#ifndef PROVIDER_MESSAGES_H
+#define PROVIDER_MESSAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "codec/json.h"
+#include "provider/refusal.h"
+
+struct messages_facts {
+	uint64_t prompt_bytes;	    /* UTF-8 bytes of all text */
+	bool parts_other_than_text; /* images, audio, files */
+};
+
+/* The value of `messages`. On false *no names the place, as "messages[2].content[0].type". */
+bool messages_check(
+    const struct json *doc, uint32_t at, struct messages_facts *facts, struct refusal *no);
+/* The value of `tools`. */
+bool tools_check(const struct json *doc, uint32_t at, struct refusal *no);
+
+/* UTF-8 bytes of a string once decoded. */
+uint64_t messages_text_bytes(const struct json *doc, uint32_t at);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * provider.h - one upstream's bytes, both ways; never its sockets. Pure.
+ * Source: interfaces.md sections 5 and 6; providers.md.
+ */
+#ifndef PROVIDER_PROVIDER_H
+#define PROVIDER_PROVIDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "pricing/models.h"
+#include "provider/answer.h"
+#include "provider/refusal.h"
+#include "provider/request.h"
+
+enum stream_state {
+	STREAM_MORE,
+	STREAM_DONE, /* the provider's sentinel: nothing after it counts */
+};
+
+struct provider {
+	const char *base_url;	 /* without a slash at its end */
+	const char *path;	 /* appended to it */
+	const char *auth_prefix; /* "Authorization: Bearer ", before the key */
+
+	/*
+	 * May this request go to this model? Sets *adjusted to the PARAM_BITs of what is left out
+	 * or changed (C3); false with *no when something cannot be honoured (C4).
+	 */
+	bool (*admit)(const struct request *rq, const struct model *model, uint64_t *adjusted,
+	    struct refusal *no);
+	/* The body to send; what we did not author goes byte for byte. */
+	void (*encode)(
+	    struct buf *b, const struct request *rq, const struct model *model, uint64_t adjusted);
+	/*
+	 * One event of the provider's stream: zero or one event for the client is put into b, and
+	 * what it delivers is absorbed into a->output.
+	 * Errors: UPSTREAM (no JSON, an error event, choices out of range)
+	 */
+	struct err (*event)(
+	    struct answer *a, struct span data, struct buf *b, enum stream_state *state);
+	/*
+	 * The provider's whole body: the client's body, open at its end for tee fields (a comma
+	 * has been put). Errors: UPSTREAM (no JSON, an error, choices missing or unfinished)
+	 */
+	struct err (*body)(struct answer *a, struct span body, struct buf *b);
+};
+
+extern const struct provider provider_openai;
+
+#endif
