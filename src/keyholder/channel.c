@@ -1,0 +1,54 @@
+#include "keyholder/channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+enum channel_got
+channel_receive(struct channel *c, uint8_t *p, size_t max, size_t *n)
+{
+	ssize_t got;
+
+	do
+		/* MSG_TRUNC: the datagram's own length, even where it did not fit. */
+		got = recv(c->fd, p, max, MSG_DONTWAIT | MSG_TRUNC);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		return CHANNEL_NOTHING;
+	if (got <= 0 || (size_t)got > max)
+		return CHANNEL_ENDED;
+	*n = (size_t)got;
+	return CHANNEL_MESSAGE;
+}
+
+static bool
+try_send(struct channel *c, struct span datagram, bool *full)
+{
+	ssize_t sent;
+
+	do
+		sent = send(c->fd, datagram.p, datagram.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	*full = sent < 0 && (errno == EAGAIN || errno == ENOBUFS);
+	return sent == (ssize_t)datagram.n;
+}
+
+void
+channel_send(struct channel *c, struct span datagram, int wait_ms)
+{
+	struct pollfd room = { .fd = c->fd, .events = POLLOUT };
+	bool full;
+
+	while (!atomic_load(&c->closed) && !try_send(c, datagram, &full)) {
+		/* Threads that send side by side may take the room first; then wait again. */
+		if (!full || (poll(&room, 1, wait_ms) <= 0 && errno != EINTR))
+			channel_close(c);
+	}
+}
+
+void
+channel_close(struct channel *c)
+{
+	if (!atomic_exchange(&c->closed, true))
+		shutdown(c->fd, SHUT_RDWR);
+}

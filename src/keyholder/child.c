@@ -1,0 +1,280 @@
+#include "keyholder/child.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "core/wipe.h"
+#include "crypto/heap.h"
+#include "keyholder/channel.h"
+#include "keyholder/keys.h"
+#include "keyholder/proto.h"
+#include "keyholder/queue.h"
+#include "sys/clock.h"
+#include "sys/harden.h"
+#include "sys/log.h"
+
+enum { STACK_BYTES = 1 << 20, RECEIVE_BATCH = 32 };
+/* A loop that leaves answers lying for so long is not working any more. */
+enum { ANSWER_WAIT_MS = 5000, THREADS_MAX = 64 };
+
+struct holder {
+	struct keys *keys;
+	struct job_queue queue;
+	struct channel *channel;
+	struct pollfd *poll; /* one a channel, then the signals */
+	size_t n_channels;
+	int signals;
+	pthread_t thread[THREADS_MAX];
+	unsigned n_threads;
+	uint8_t datagram[KEY_MESSAGE_MAX_BYTES];
+};
+
+static void
+answer(struct channel *c, const struct key_request *r, struct err e, struct span body, int wait_ms)
+{
+	struct key_answer a = {
+		.type = r->type, .ticket = r->ticket, .code = e.code, .body = body
+	};
+	struct buf b;
+
+	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	key_answer_put(&b, &a);
+	if (failed(buf_check(&b)))
+		channel_close(c); /* no memory for an answer, and silence would be misread */
+	else
+		channel_send(c, buf_span(&b), wait_ms);
+	buf_fini(&b);
+}
+
+static void
+do_job(const struct keys *keys, struct job *job)
+{
+	struct key_request r;
+	struct buf body;
+	struct err e;
+
+	buf_init(&body, KEY_MESSAGE_MAX_BYTES - 64);
+	if (!failed(e = key_request_parse(&r, buf_span(&job->message))))
+		e = keys_answer(keys, &r, clock_unix_s(), &body);
+	answer(job->channel, &r, e, buf_span(&body), ANSWER_WAIT_MS);
+	buf_fini(&body);
+}
+
+static void *
+sign_thread(void *arg)
+{
+	struct holder *h = arg;
+	struct job *job;
+
+	while ((job = job_queue_take(&h->queue)) != NULL) {
+		do_job(h->keys, job);
+		job_free(job);
+	}
+	return NULL;
+}
+
+static void
+refuse_channel(struct holder *h, const struct channel *c, struct err e)
+{
+	log_msg(LOG_ERROR, "key holder: channel %zu closed: %s", (size_t)(c - h->channel), e.what);
+}
+
+/* One request: queued, answered at once, or the end of its channel. */
+static void
+take_request(struct holder *h, struct channel *c, struct span datagram)
+{
+	struct key_request r;
+	struct job *job;
+	struct err e;
+	bool first = !c->asked;
+
+	c->asked = true;
+	if (failed(e = key_request_parse(&r, datagram))) {
+		refuse_channel(h, c, e);
+		channel_close(c);
+		return;
+	}
+	if (r.type == KEY_IDENTITY && !first) {
+		/* K3: boot-time requests once. */
+		answer(c, &r, FAIL(REFUSED, "K3: not due"), SPAN_NONE, 0);
+		return;
+	}
+	job = job_new(c, datagram);
+	if (job == NULL || !job_queue_put(&h->queue, job)) {
+		job_free(job);
+		answer(c, &r, FAIL(BUSY, "key holder: queue"), SPAN_NONE, 0);
+	}
+}
+
+/* A batch at a time, so that one busy loop does not keep the others waiting. */
+static void
+read_channel(struct holder *h, struct channel *c)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < RECEIVE_BATCH && !atomic_load(&c->closed); i++) {
+		switch (channel_receive(c, h->datagram, sizeof(h->datagram), &n)) {
+		case CHANNEL_MESSAGE:
+			take_request(h, c, span_of(h->datagram, n));
+			break;
+		case CHANNEL_NOTHING:
+			return;
+		case CHANNEL_ENDED:
+			channel_close(c);
+			return;
+		}
+	}
+}
+
+/* Until every channel is closed, or SIGTERM. */
+static struct err
+serve(struct holder *h)
+{
+	struct pollfd *signals = &h->poll[h->n_channels];
+
+	for (;;) {
+		size_t open = 0;
+
+		for (size_t i = 0; i < h->n_channels; i++) {
+			bool closed = atomic_load(&h->channel[i].closed);
+
+			/* A negative descriptor is passed over. */
+			h->poll[i] = (struct pollfd){ .fd = closed ? -1 : h->channel[i].fd,
+				.events = POLLIN };
+			open += !closed;
+		}
+		if (open == 0)
+			return OK;
+		*signals = (struct pollfd){ .fd = h->signals, .events = POLLIN };
+		if (poll(h->poll, h->n_channels + 1, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return FAIL(SYSTEM, "key holder: poll");
+		}
+		if (signals->revents != 0)
+			return OK;
+		for (size_t i = 0; i < h->n_channels; i++)
+			if (h->poll[i].revents != 0)
+				read_channel(h, &h->channel[i]);
+	}
+}
+
+/* SIGTERM becomes a descriptor; SIGINT is the supervisor's business. Threads inherit the mask. */
+static struct err
+take_signals(struct holder *h)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+		return FAIL(SYSTEM, "key holder: signal mask");
+	sigdelset(&set, SIGINT);
+	if ((h->signals = signalfd(-1, &set, SFD_CLOEXEC)) < 0)
+		return FAIL(SYSTEM, "key holder: signalfd");
+	return OK;
+}
+
+static struct err
+make_keys(struct holder *h, const char *platform)
+{
+	bool simulation = span_eq(span_str(platform), SPAN_LIT("local-simulation"));
+	struct err e = heap_open();
+
+	if (failed(e) && !simulation)
+		return e;
+	TRY(keys_make(&h->keys, platform, clock_unix_s()));
+	if (failed(e) || !keys_locked(h->keys))
+		log_msg(LOG_WARN, "key holder: RLIMIT_MEMLOCK is too low to lock all keys");
+	if (!keys_locked(h->keys) && !simulation)
+		return FAIL(SYSTEM, "K4: no locked memory for keys (RLIMIT_MEMLOCK)");
+	/* Whatever copies the library made meanwhile, where the limit allows. */
+	(void)harden_lock_all();
+	return OK;
+}
+
+static struct err
+start_threads(struct holder *h, unsigned n)
+{
+	pthread_attr_t attr;
+	struct err e = OK;
+
+	if (pthread_attr_init(&attr) != 0)
+		return FAIL(SYSTEM, "key holder: threads");
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	while (h->n_threads < n && !failed(e)) {
+		if (pthread_create(&h->thread[h->n_threads], &attr, sign_thread, h) != 0)
+			e = FAIL(SYSTEM, "key holder: threads");
+		else
+			h->n_threads++;
+	}
+	pthread_attr_destroy(&attr);
+	return e;
+}
+
+static struct err
+run(struct holder *h, const struct keyholder_options *opt)
+{
+	TRY(harden_process());
+	TRY(take_signals(h));
+	TRY(make_keys(h, opt->platform));
+	TRY(start_threads(h, opt->threads));
+	return serve(h);
+}
+
+static void
+stop(struct holder *h)
+{
+	/* Closed first: a thread that waits for room in a channel gives up. */
+	for (size_t i = 0; i < h->n_channels; i++)
+		channel_close(&h->channel[i]);
+	job_queue_stop(&h->queue);
+	for (unsigned i = 0; i < h->n_threads; i++)
+		pthread_join(h->thread[i], NULL);
+	job_queue_fini(&h->queue);
+	keys_free(h->keys);
+	heap_close();
+	for (size_t i = 0; i < h->n_channels; i++)
+		close(h->channel[i].fd);
+	if (h->signals >= 0)
+		close(h->signals);
+}
+
+int
+keyholder_main(const struct keyholder_options *opt)
+{
+	struct holder *h = calloc(1, sizeof(*h));
+	struct err e;
+
+	if (h == NULL || opt->threads == 0 || opt->threads > THREADS_MAX ||
+	    (h->channel = calloc(opt->n_channels, sizeof(*h->channel))) == NULL ||
+	    (h->poll = calloc(opt->n_channels + 1, sizeof(*h->poll))) == NULL) {
+		e = FAIL(SYSTEM, "key holder: memory or options");
+	} else {
+		h->signals = -1;
+		h->n_channels = opt->n_channels;
+		for (size_t i = 0; i < opt->n_channels; i++)
+			h->channel[i].fd = opt->channel[i];
+		job_queue_init(&h->queue, SIGN_QUEUE_MAX);
+		e = run(h, opt);
+		stop(h);
+	}
+	if (failed(e))
+		log_msg(LOG_ERROR, "%s", e.what);
+	if (h != NULL) {
+		wipe(h->datagram, sizeof(h->datagram));
+		free(h->channel);
+		free(h->poll);
+	}
+	free(h);
+	return failed(e) ? 1 : 0;
+}

@@ -1,0 +1,207 @@
+#include "keyholder/proto.h"
+
+#include <string.h>
+
+#include "core/limits.h"
+
+enum { VERSION = 1, ANSWER = 0x80, HEADER_LEN = 1 + 1 + 8 };
+enum { CHAT_LEN = KECCAK_LEN + KECCAK_LEN + 8 };
+
+/* The number of an error on the wire; err.h may grow without changing it. */
+static const enum err_code codes[] = { ERR_OK, ERR_MALFORMED, ERR_TOO_LARGE, ERR_REFUSED, ERR_BUSY,
+	ERR_SYSTEM };
+enum { CODES = sizeof(codes) / sizeof(codes[0]), CODE_SYSTEM = CODES - 1 };
+
+static void
+put_u64(struct buf *b, uint64_t v)
+{
+	for (int shift = 56; shift >= 0; shift -= 8)
+		buf_put_byte(b, (uint8_t)(v >> shift));
+}
+
+/* The first n bytes of *s, which moves past them; .p is NULL when there are fewer. */
+static struct span
+take(struct span *s, size_t n)
+{
+	struct span head;
+
+	if (s->p == NULL || s->n < n) {
+		*s = SPAN_NONE;
+		return SPAN_NONE;
+	}
+	head = span_cut(*s, 0, n);
+	*s = span_cut(*s, n, s->n);
+	return head;
+}
+
+static uint64_t
+take_number(struct span *s, size_t bytes)
+{
+	struct span raw = take(s, bytes);
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < raw.n; i++)
+		v = v << 8 | raw.p[i];
+	return v;
+}
+
+static void
+take_copy(struct span *s, void *out, size_t n)
+{
+	struct span raw = take(s, n);
+
+	if (raw.n == n)
+		memcpy(out, raw.p, n);
+}
+
+static void
+put_header(struct buf *b, uint8_t type, uint64_t ticket)
+{
+	buf_put_byte(b, VERSION);
+	buf_put_byte(b, type);
+	put_u64(b, ticket);
+}
+
+/* The type must come with (or without) the mark of an answer. */
+static struct err
+take_header(struct span *s, uint8_t mark, enum key_type *type, uint64_t *ticket)
+{
+	uint64_t version = take_number(s, 1);
+	uint64_t wire_type = take_number(s, 1);
+
+	*ticket = take_number(s, 8);
+	if (s->p == NULL)
+		return FAIL(MALFORMED, "key protocol: no header");
+	if (version != VERSION)
+		return FAIL(MALFORMED, "key protocol: version");
+	if (wire_type < (mark | KEY_IDENTITY) || wire_type > (mark | KEY_CONFIG))
+		return FAIL(MALFORMED, "key protocol: type");
+	*type = (enum key_type)(wire_type & ~(uint64_t)mark);
+	return OK;
+}
+
+void
+key_request_put(struct buf *b, const struct key_request *r)
+{
+	put_header(b, (uint8_t)r->type, r->ticket);
+	if (r->type == KEY_CHAT) {
+		buf_put(b, span_of(r->request_hash, KECCAK_LEN));
+		buf_put(b, span_of(r->output_hash, KECCAK_LEN));
+		put_u64(b, r->timestamp_unix_s);
+	} else {
+		buf_put(b, r->body);
+	}
+}
+
+struct err
+key_request_parse(struct key_request *r, struct span datagram)
+{
+	struct span s = datagram;
+
+	*r = (struct key_request){ 0 };
+	TRY(take_header(&s, 0, &r->type, &r->ticket));
+	switch (r->type) {
+	case KEY_IDENTITY:
+		if (s.n != 0)
+			return FAIL(MALFORMED, "key protocol: identity takes nothing");
+		return OK;
+	case KEY_CHAT:
+		if (s.n != CHAT_LEN)
+			return FAIL(MALFORMED, "key protocol: length of a chat request");
+		take_copy(&s, r->request_hash, KECCAK_LEN);
+		take_copy(&s, r->output_hash, KECCAK_LEN);
+		r->timestamp_unix_s = take_number(&s, 8);
+		return OK;
+	case KEY_RECEIPT:
+		if (s.n == 0 || s.n > RECEIPT_MAX_BYTES)
+			return FAIL(MALFORMED, "key protocol: length of a receipt");
+		break;
+	case KEY_CONFIG:
+		if (s.n == 0 || s.n > CONFIG_MAX_BYTES)
+			return FAIL(MALFORMED, "key protocol: length of a configuration");
+		break;
+	}
+	r->body = s;
+	return OK;
+}
+
+static uint8_t
+code_to_wire(enum err_code code)
+{
+	for (uint8_t i = 0; i < CODES; i++)
+		if (codes[i] == code)
+			return i;
+	return CODE_SYSTEM;
+}
+
+void
+key_answer_put(struct buf *b, const struct key_answer *a)
+{
+	put_header(b, (uint8_t)(ANSWER | a->type), a->ticket);
+	buf_put_byte(b, code_to_wire(a->code));
+	if (a->code == ERR_OK)
+		buf_put(b, a->body);
+}
+
+struct err
+key_answer_parse(struct key_answer *a, struct span datagram)
+{
+	struct span s = datagram;
+	uint64_t wire_code;
+
+	*a = (struct key_answer){ 0 };
+	TRY(take_header(&s, ANSWER, &a->type, &a->ticket));
+	wire_code = take_number(&s, 1);
+	if (s.p == NULL || wire_code >= CODES)
+		return FAIL(MALFORMED, "key protocol: status");
+	a->code = codes[wire_code];
+	if ((a->code == ERR_OK) != (s.n > 0) ||
+	    (a->code == ERR_OK && a->type == KEY_CHAT && s.n != PSS_SIG_LEN))
+		return FAIL(MALFORMED, "key protocol: length of an answer");
+	a->body = s;
+	return OK;
+}
+
+static void
+put_part(struct buf *b, struct span part)
+{
+	buf_put_byte(b, (uint8_t)(part.n >> 8));
+	buf_put_byte(b, (uint8_t)part.n);
+	buf_put(b, part);
+}
+
+static struct span
+take_part(struct span *s)
+{
+	return take(s, (size_t)take_number(s, 2));
+}
+
+void
+key_facts_put(struct buf *b, const struct key_facts *f)
+{
+	put_part(b, f->signing_spki);
+	put_part(b, f->receipt_spki);
+	put_part(b, f->receipt_key_signature);
+	put_part(b, f->tls_cert);
+	put_part(b, f->tls_key);
+	buf_put(b, span_of(f->tee_id, TEE_ID_LEN));
+	buf_put(b, span_of(f->wallet_address, ADDRESS_LEN));
+}
+
+struct err
+key_facts_parse(struct key_facts *f, struct span body)
+{
+	struct span s = body;
+
+	*f = (struct key_facts){ 0 };
+	f->signing_spki = take_part(&s);
+	f->receipt_spki = take_part(&s);
+	f->receipt_key_signature = take_part(&s);
+	f->tls_cert = take_part(&s);
+	f->tls_key = take_part(&s);
+	take_copy(&s, f->tee_id, TEE_ID_LEN);
+	take_copy(&s, f->wallet_address, ADDRESS_LEN);
+	if (s.p == NULL || s.n != 0)
+		return FAIL(MALFORMED, "key protocol: length of the identity");
+	return OK;
+}

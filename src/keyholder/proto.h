@@ -1,0 +1,66 @@
+/*
+ * proto.h - the messages between a loop and the key holder: one datagram each, integers big-endian.
+ * Pure. Writer and reader of each form live side by side. The page is docs/keyholder-protocol.md.
+ * Source: interfaces.md K3.
+ */
+#ifndef KEYHOLDER_PROTO_H
+#define KEYHOLDER_PROTO_H
+
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/span.h"
+#include "crypto/keccak.h"
+#include "crypto/pss.h"
+#include "receipt/legacy.h"
+
+enum key_type {
+	KEY_IDENTITY = 1, /* who the key holder is, and the TLS key: first on a channel, once */
+	KEY_CHAT = 2,	  /* RSA-PSS over the legacy message of two hashes and a time */
+	KEY_RECEIPT = 3,  /* a receipt's JWS from its members */
+	KEY_CONFIG = 4,	  /* the published configuration's JWS */
+};
+
+/* What a loop asks. */
+struct key_request {
+	enum key_type type;
+	uint64_t ticket;		  /* the loop's own number, echoed */
+	uint8_t request_hash[KECCAK_LEN]; /* CHAT only */
+	uint8_t output_hash[KECCAK_LEN];  /* CHAT only */
+	uint64_t timestamp_unix_s;	  /* CHAT only */
+	struct span body;		  /* RECEIPT, CONFIG: JSON text, borrowed */
+};
+
+void key_request_put(struct buf *b, const struct key_request *r);
+/* Errors: MALFORMED (version, type, length): the sender is not ours any more. */
+MUST_USE struct err key_request_parse(struct key_request *r, struct span datagram);
+
+/*
+ * What the key holder answers. Of errors only the code travels: OK, MALFORMED, TOO_LARGE, REFUSED,
+ * BUSY or SYSTEM (any other becomes SYSTEM), and then the body is empty.
+ */
+struct key_answer {
+	enum key_type type;
+	uint64_t ticket;
+	enum err_code code;
+	struct span
+	    body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; else a compact JWS; borrowed */
+};
+
+void key_answer_put(struct buf *b, const struct key_answer *a);
+/* Errors: MALFORMED. */
+MUST_USE struct err key_answer_parse(struct key_answer *a, struct span datagram);
+
+/* The body of an IDENTITY answer. Spans borrow. */
+struct key_facts {
+	struct span signing_spki, receipt_spki, receipt_key_signature, tls_cert, tls_key;
+	char tee_id[TEE_ID_LEN];
+	char wallet_address[ADDRESS_LEN];
+};
+
+void key_facts_put(struct buf *b, const struct key_facts *f);
+/* Errors: MALFORMED. */
+MUST_USE struct err key_facts_parse(struct key_facts *f, struct span body);
+
+#endif
