@@ -115,7 +115,7 @@ size_t json_utf8(uint32_t cp, uint8_t out[static 4]);
 struct json_member {
 	struct span name; /* decoded; a lone surrogate as in json_utf8() */
 	uint32_t at;	  /* the last member of this name; its value is at + 1 */
-	uint32_t first;	  /* the first member of this name: its place in a Python dict */
+	uint32_t first;	  /* position of the first one of this name: its place in a Python dict */
 };
 /*
  * The members of the object at `at`, each name once, sorted by code point: n log n.

@@ -276,7 +276,7 @@ json_members(
 	if (list == NULL || scratch == NULL)
 		return FAIL(NOMEM, "json: members");
 	for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c), i++) {
-		list[i] = (struct json_member){ json_inner(doc, c), c, c };
+		list[i] = (struct json_member){ json_inner(doc, c), c, i };
 		if (doc->node[c].count != 0)
 			TRY(decode(json_inner(doc, c), 0, a, &list[i].name));
 	}

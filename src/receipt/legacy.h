@@ -22,10 +22,10 @@
  */
 struct output {
 	struct keccak text;
-	uint32_t high;	  /* a high surrogate that waits for its other half; 0: none */
-	struct buf calls; /* tool calls so far; private layout */
-	struct output_call *call;
+	uint32_t high;		  /* a high surrogate that waits for its other half; 0: none */
+	struct output_call *call; /* the tool calls so far, by index; private */
 	uint32_t n_calls;
+	size_t kept_bytes;   /* bytes that they hold, as received */
 	uint64_t text_bytes; /* UTF-8 bytes of content absorbed */
 	uint64_t call_bytes; /* UTF-8 bytes of tool arguments absorbed */
 };
@@ -37,13 +37,16 @@ void output_fini(struct output *o);
 void output_text(struct output *o, struct span inner);
 /*
  * The member "tool_calls" of a message (index absent: position counts) or of a delta (merged by
- * index: id, type, name set, arguments appended).
- * Errors: MALFORMED (not an array of objects), TOO_LARGE (more than 128 calls, or above 16 MiB).
+ * index: id, type, name set, arguments appended). `at` may be JSON_NONE or a null: no calls.
+ * A call that never says them has the id "", the type "function", the name "".
+ * Errors: MALFORMED (not an array of objects, or a member that is no string),
+ *	TOO_LARGE (more than 128 calls, or above 16 MiB), NOMEM
  */
 MUST_USE struct err output_tool_calls(struct output *o, const struct json *doc, uint32_t at);
 /*
- * tee_output_hash. finish_is_tool_calls: the hash covers the canonical list of calls instead of
- * the text. May be called once.
+ * tee_output_hash. finish_is_tool_calls: the hash covers the canonical list of calls, by index,
+ * instead of the text (which it covers all the same when there was no call). May be called once.
+ * Errors: NOMEM
  */
 MUST_USE struct err
 output_hash(struct output *o, bool finish_is_tool_calls, uint8_t out[static KECCAK_LEN]);
@@ -75,10 +78,13 @@ struct legacy_fields {
 
 /*
  * Reads a whole response as a client got it: a JSON body, or an SSE stream (it begins with "data:",
- * ":" or "event:"). Computes the output hash of what was delivered into delivered[] and reads the
- * tee_* fields.
+ * ":" or "event:"). Computes the output hash of what choice 0 delivered into delivered[] and reads
+ * the tee_* fields. Whether any of it is true is the caller's next question.
+ *
+ * The final event of a stream is the one with tee_request_hash; nothing but [DONE] may follow.
+ * Objects on the way to what is read may not name a member twice.
  * Errors: MALFORMED (no JSON, no stream, a field absent or ill-formed, two final events),
- *	REFUSED (an error body, or a stream that ended without its final event)
+ *	REFUSED (an error body, or a stream that ended without its final event), TOO_LARGE, NOMEM
  */
 MUST_USE struct err
 legacy_read(struct span response, struct legacy_fields *f, uint8_t delivered[static KECCAK_LEN]);
