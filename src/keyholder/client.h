@@ -5,6 +5,7 @@
 #ifndef KEYHOLDER_CLIENT_H
 #define KEYHOLDER_CLIENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -27,7 +28,11 @@ struct key_identity {
 };
 void key_identity_fini(struct key_identity *id);
 
-/* Asks for the identity on a channel that no client reads yet; blocks, at most timeout_ms. */
+/*
+ * Asks for the identity on a channel that no client reads yet; blocks, at most timeout_ms. The key
+ * holder tells it once a channel, before anything else is asked there.
+ * On success *id is the caller's: key_identity_fini(). On error it holds nothing.
+ */
 MUST_USE struct err key_identity_fetch(struct key_identity *id, int fd, unsigned timeout_ms);
 
 /*
@@ -36,15 +41,23 @@ MUST_USE struct err key_identity_fetch(struct key_identity *id, int fd, unsigned
  */
 MUST_USE struct err key_client_new(
     struct key_client **out, uv_loop_t *loop, int fd, void (*on_lost)(void *ctx), void *ctx);
-/* Closes; calls that wait are dropped without a callback. The struct goes when uv has closed. */
+/*
+ * Closes; calls that wait are dropped without a callback, their tickets are gone. The struct goes
+ * when uv has closed. NULL is fine; may be called from a callback.
+ */
 void key_client_free(struct key_client *c);
 
-/* TRUE when a new request may be admitted: the queue has room (else 503 at admission). */
+/*
+ * TRUE when a new request may be admitted: few enough signatures wait (else 503 at admission, never
+ * after the provider was paid). Requests admitted before are signed even when it is FALSE.
+ */
 bool key_client_has_room(const struct key_client *c);
 
 /*
- * An answer: bytes (borrowed) or an error. Comes from the loop, never from inside the call. ERR_TIMEOUT
- * after SIGN_MS. The returned ticket cancels: the callback will then not come.
+ * An answer: bytes (borrowed) or an error. Comes from the loop, never from inside the call.
+ * Errors: TIMEOUT (after SIGN_MS), REFUSED, MALFORMED, TOO_LARGE, BUSY, SYSTEM.
+ * The returned ticket cancels: the callback will then not come. It is gone once the callback came.
+ * The calls below fail at once with SYSTEM (key holder gone), BUSY, NOMEM, TOO_LARGE.
  */
 typedef void key_answer_fn(void *ctx, struct err e, struct span answer);
 struct key_ticket;
@@ -59,6 +72,7 @@ MUST_USE struct err key_sign_receipt(struct key_client *c, struct span members, 
 /* The published configuration's compact JWS. */
 MUST_USE struct err key_sign_config(struct key_client *c, struct span config, key_answer_fn *fn,
     void *ctx, struct key_ticket **ticket);
+/* NULL is fine. */
 void key_cancel(struct key_ticket *t);
 
 #endif

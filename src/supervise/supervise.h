@@ -14,8 +14,13 @@ struct supervise_options {
 };
 
 /*
- * Forks both, waits, forwards SIGTERM and SIGINT to the worker (a second one kills all at once).
- * Worker ends with 0: stops the key holder, returns 0. Anything else: stops both, returns 1.
+ * Forks both, waits, forwards SIGTERM and SIGINT to the worker as SIGTERM (a second one kills all
+ * at once). Worker ends with 0: stops the key holder, returns 0. Anything else: stops both, returns
+ * 1, and the log says which of them ended and how.
+ *
+ * Call while there is one thread. The children are leaders of process groups of their own, so that
+ * a terminal's interrupt reaches the supervisor alone, and they die with it. The caller's signal
+ * mask is theirs, and is restored when supervise() returns.
  */
 int supervise(const struct supervise_options *opt);
 

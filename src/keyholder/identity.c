@@ -1,0 +1,104 @@
+#include "keyholder/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "core/limits.h"
+#include "core/wipe.h"
+#include "keyholder/proto.h"
+
+void
+key_identity_fini(struct key_identity *id)
+{
+	buf_fini(&id->signing_spki);
+	buf_fini(&id->receipt_spki);
+	buf_fini(&id->receipt_key_signature);
+	buf_fini(&id->tls_cert);
+	buf_fini(&id->tls_key);
+}
+
+static struct err
+keep(struct buf *b, struct span part)
+{
+	buf_put(b, part);
+	return buf_check(b);
+}
+
+static struct err
+read_identity(struct key_identity *id, struct span datagram)
+{
+	struct key_answer a;
+	struct key_facts f;
+
+	TRY(key_answer_parse(&a, datagram));
+	if (a.type != KEY_IDENTITY || a.code != ERR_OK)
+		return FAIL(REFUSED, "key holder: no identity");
+	TRY(key_facts_parse(&f, a.body));
+	memcpy(id->tee_id, f.tee_id, sizeof(id->tee_id));
+	memcpy(id->wallet_address, f.wallet_address, sizeof(id->wallet_address));
+	TRY(keep(&id->signing_spki, f.signing_spki));
+	TRY(keep(&id->receipt_spki, f.receipt_spki));
+	TRY(keep(&id->receipt_key_signature, f.receipt_key_signature));
+	TRY(keep(&id->tls_cert, f.tls_cert));
+	return keep(&id->tls_key, f.tls_key);
+}
+
+static struct err
+ask_identity(int fd)
+{
+	struct key_request r = { .type = KEY_IDENTITY };
+	struct buf b;
+	struct err e;
+
+	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	key_request_put(&b, &r);
+	e = buf_check(&b);
+	if (!failed(e) && send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)b.n)
+		e = FAIL(SYSTEM, "key holder: gone");
+	buf_fini(&b);
+	return e;
+}
+
+/* Waits for the one answer; there is nothing else to do for a worker that just started. */
+static struct err
+wait_readable(int fd, unsigned timeout_ms)
+{
+	struct pollfd readable = { .fd = fd, .events = POLLIN };
+	int n;
+
+	do
+		n = poll(&readable, 1, (int)timeout_ms);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return FAIL(TIMEOUT, "key holder: no identity in time");
+	return n > 0 ? OK : FAIL(SYSTEM, "key holder: poll");
+}
+
+struct err
+key_identity_fetch(struct key_identity *id, int fd, unsigned timeout_ms)
+{
+	uint8_t *datagram;
+	struct err e;
+	ssize_t n;
+
+	*id = (struct key_identity){ 0 };
+	buf_init(&id->signing_spki, KEY_MESSAGE_MAX_BYTES);
+	buf_init(&id->receipt_spki, KEY_MESSAGE_MAX_BYTES);
+	buf_init(&id->receipt_key_signature, KEY_MESSAGE_MAX_BYTES);
+	buf_init(&id->tls_cert, KEY_MESSAGE_MAX_BYTES);
+	buf_init(&id->tls_key, KEY_MESSAGE_MAX_BYTES);
+	TRY(ask_identity(fd));
+	TRY(wait_readable(fd, timeout_ms));
+	if ((datagram = malloc(KEY_MESSAGE_MAX_BYTES)) == NULL)
+		return FAIL(SYSTEM, "key holder: memory");
+	n = recv(fd, datagram, KEY_MESSAGE_MAX_BYTES, MSG_DONTWAIT);
+	e = n > 0 ? read_identity(id, span_of(datagram, (size_t)n))
+		  : FAIL(SYSTEM, "key holder: gone");
+	wipe(datagram, KEY_MESSAGE_MAX_BYTES);
+	free(datagram);
+	if (failed(e))
+		key_identity_fini(id);
+	return e;
+}
