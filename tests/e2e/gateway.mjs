@@ -65,7 +65,7 @@ function cleanEnvironment() {
 // Runs the program to its end: for flags that do not serve. Resolves to {code, stdout, stderr}.
 export async function runGateway(args, env = {}) {
 	const child = spawn(gatewayProgram, args,
-		{ env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+		{ cwd: root, env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 	let stdout = '', stderr = '';
 	child.stdout.setEncoding('utf8').on('data', text => { stdout += text; });
 	child.stderr.setEncoding('utf8').on('data', text => { stderr += text; });
@@ -85,7 +85,7 @@ export async function startGateway({ args = [], env = {}, loops = 2 } = {}) {
 	const child = spawn(gatewayProgram,
 		['--mode', 'local', '--listen', `127.0.0.1:${port}`, '--tls-listen', `127.0.0.1:${tlsPort}`,
 			'--loops', String(loops), ...args],
-		{ env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+		{ cwd: root, env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 	let output = '', over = null;
 	child.stdout.setEncoding('utf8').on('data', text => { output += text; });
 	child.stderr.setEncoding('utf8').on('data', text => { output += text; });

@@ -1,0 +1,106 @@
+// Flags, their environment twins, exit codes and the log (interfaces.md 2: A1-A2; F3).
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { exchange, freePorts, post, runGateway, startGateway } from './gateway.mjs';
+
+for (const [rule, args, env, named] of [
+	['an unknown flag', ['--frobnicate'], {}, /--frobnicate/],
+	['a word that is no flag', ['serve'], {}, /serve/],
+	['a missing value', ['--listen'], {}, /--listen/],
+	['an address without port', ['--listen', '127.0.0.1'], {}, /--listen.*127\.0\.0\.1.*ADDR:PORT/],
+	['a port above 65535', ['--listen', '127.0.0.1:65536'], {}, /--listen/],
+	['no loops', ['--loops', '0'], {}, /--loops/],
+	['loops with a sign', ['--loops', '+2'], {}, /--loops/],
+	['a mode nobody has', ['--mode', 'cloud'], {}, /--mode.*cloud/],
+	['a level nobody has', ['--log-level', 'loud'], {}, /--log-level/],
+	['a format nobody has', ['--log-format', 'xml'], {}, /--log-format/],
+	['a malformed environment twin', [], { TEE_GATEWAY_LOOPS: 'many' }, /TEE_GATEWAY_LOOPS/],
+	['a malformed API_SERVER_PORT', [], { API_SERVER_PORT: 'http' }, /API_SERVER_PORT/],
+	['a base URL that is none', [], { OPENAI_BASE_URL: 'ftp://x' }, /OPENAI_BASE_URL/],
+])
+	test(`A1: ${rule} is exit 2 and one line that names it`, async () => {
+		const { code, stdout, stderr } = await runGateway(args, env);
+		assert.equal(code, 2, stderr);
+		assert.equal(stdout, '');
+		assert.match(stderr, named);
+		assert.equal(stderr.trimEnd().split('\n').length, 1);
+	});
+
+for (const [rule, args, env] of [
+	['a model table that is not there', ['--models', '/nonexistent/models.json'], {}],
+	['a policy that is not there', ['--policy', '/nonexistent/policy.json'], {}],
+	['CA roots that are not there', [], { TEE_GATEWAY_CA_FILE: '/nonexistent/ca.pem' }],
+	['enclave mode without a security module', ['--mode', 'enclave'], {}],
+])
+	test(`A1: ${rule} is exit 1`, async () => {
+		const [port, tlsPort] = await freePorts(2);
+		const { code, stderr } = await runGateway(
+			['--listen', `127.0.0.1:${port}`, '--tls-listen', `127.0.0.1:${tlsPort}`, ...args], env);
+		assert.equal(code, 1, stderr);
+		assert.notEqual(stderr, '');
+	});
+
+test('A1: an address somebody else has is exit 1', async () => {
+	const holder = net.createServer();
+	await new Promise(ok => holder.listen(0, '127.0.0.1', ok));
+	const taken = `127.0.0.1:${holder.address().port}`;
+	const { code, stderr } = await runGateway(['--listen', taken, '--tls-listen', 'none']);
+	holder.close();
+	assert.equal(code, 1, stderr);
+	assert.ok(stderr.includes(taken), stderr);
+});
+
+test('--help, --version and --check-config say so and exit 0', async () => {
+	const help = await runGateway(['--help']);
+	assert.equal(help.code, 0);
+	for (const flag of ['--mode', '--listen', '--tls-listen', '--loops', '--models', '--policy', '--log-level',
+		'--log-format', '--log-to', '--check-config', '--version', '--help'])
+		assert.ok(help.stdout.includes(flag), flag);
+	const version = await runGateway(['--version']);
+	assert.equal(version.code, 0);
+	assert.match(version.stdout, /^tee-gateway \d+\.\d+\.\d+\n$/);
+	const check = await runGateway(['--check-config']);
+	assert.equal(check.code, 0, check.stderr);
+});
+
+test('A1: the flag beats its environment twin', async () => {
+	const gateway = await startGateway({ env: { TEE_GATEWAY_LISTEN: '127.0.0.1:1', API_SERVER_PORT: '1' } });
+	await gateway.stop();
+	const check = await runGateway(['--check-config', '--log-level', 'info'], { TEE_GATEWAY_LOG_LEVEL: 'loud' });
+	assert.equal(check.code, 0, check.stderr);
+});
+
+test('F3: one line a request, and nothing of what was said', async () => {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'gateway-log-'));
+	const file = path.join(dir, 'log');
+	const secret = 'a prompt that no log may hold';
+	const gateway = await startGateway({ args: ['--log-format', 'json', '--log-to', file, '--log-level', 'debug'] });
+	const id = 'logged-request_0123456789';
+	const headers = { 'x-request-id': id, authorization: 'Bearer token-that-no-log-may-hold' };
+	await post(`${gateway.url}/v1/chat/completions`,
+		{ model: 'echo', stream: true, messages: [{ role: 'user', content: secret }] }, headers);
+	await exchange(`${gateway.url}/no-such-path`);
+	await gateway.stop();
+	const text = fs.readFileSync(file, 'utf8');
+	const lines = text.trimEnd().split('\n').map(line => JSON.parse(line));
+	const about = lines.filter(line => line.request_id === id && 'status' in line);
+	assert.equal(about.length, 1, text);
+	const [line] = about;
+	assert.match(line.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+	assert.equal(line.level, 'info');
+	assert.equal(line.route, '/v1/chat/completions');
+	assert.equal(line.model, 'echo');
+	assert.equal(line.provider, 'echo');
+	assert.equal(line.status, 200);
+	assert.equal(line.outcome, 'complete');
+	for (const key of ['t_admit', 't_first_byte', 't_total'])
+		assert.ok(line[key] >= 0, key);
+	assert.ok(lines.some(other => other.status === 404));
+	assert.doesNotMatch(text, /no log may hold|token-that|no-log-may/);
+	fs.rmSync(dir, { recursive: true });
+});
+
