@@ -1,0 +1,163 @@
+#include "cmd/report.h"
+
+#include <stdio.h>
+
+#include "codec/json.h"
+
+enum { REPORT_MAX_BYTES = 64 << 10 };
+
+void
+report_init(struct report *r)
+{
+	*r = (struct report){ 0 };
+	buf_init(&r->outcome, REPORT_MAX_BYTES);
+	buf_init(&r->members, REPORT_MAX_BYTES);
+}
+
+void
+report_fini(struct report *r)
+{
+	buf_fini(&r->outcome);
+	buf_fini(&r->members);
+}
+
+void
+report_check(struct report *r, const struct check *checks, size_t n)
+{
+	for (size_t i = 0; i < n && r->n_checks < REPORT_MAX_CHECKS; i++)
+		r->check[r->n_checks++] = checks[i];
+}
+
+void
+report_note(struct report *r, const char *note)
+{
+	if (r->n_notes < REPORT_MAX_NOTES)
+		r->note[r->n_notes++] = note;
+}
+
+static void
+put_name(struct report *r, const char *name)
+{
+	buf_put_str(&r->members, ",\"");
+	buf_put_str(&r->members, name);
+	buf_put_str(&r->members, "\":");
+}
+
+void
+report_member(struct report *r, const char *name, struct span text)
+{
+	put_name(r, name);
+	json_put_string(&r->members, text);
+}
+
+void
+report_member_u64(struct report *r, const char *name, uint64_t v)
+{
+	put_name(r, name);
+	buf_put_u64(&r->members, v);
+}
+
+void
+report_member_bool(struct report *r, const char *name, bool v)
+{
+	put_name(r, name);
+	buf_put_str(&r->members, v ? "true" : "false");
+}
+
+static const char *
+verdict_name(enum check_verdict verdict)
+{
+	switch (verdict) {
+	case CHECK_PASSED:
+		return "ok";
+	case CHECK_FAILED:
+		return "failed";
+	case CHECK_SKIPPED:
+		return "skipped";
+	case CHECK_NONE:
+		return "none";
+	case CHECK_PENDING:
+		break;
+	}
+	return "not reached";
+}
+
+static void
+put_text_report(struct buf *b, const struct report *r, struct err e)
+{
+	if (failed(e)) {
+		buf_put_str(b, "not verified\n");
+	} else {
+		buf_put_str(b, "verified: ");
+		buf_put(b, buf_span(&r->outcome));
+		buf_put_byte(b, '\n');
+	}
+	for (size_t i = 0; i < r->n_notes && !failed(e); i++) {
+		buf_put_str(b, r->note[i]);
+		buf_put_byte(b, '\n');
+	}
+	for (size_t i = 0; i < r->n_checks; i++) {
+		const struct check *c = &r->check[i];
+
+		buf_put_str(b, verdict_name(c->verdict));
+		buf_put_str(b, ": ");
+		buf_put_str(b, c->name);
+		buf_put_str(b, ": ");
+		buf_put_str(b, c->what);
+		buf_put_str(b, " (");
+		buf_put_str(b, c->source);
+		buf_put_str(b, ")\n");
+	}
+}
+
+static void
+put_json_report(struct buf *b, const struct report *r, struct err e)
+{
+	buf_put_str(b, failed(e) ? "{\"verified\":false,\"error\":" : "{\"verified\":true");
+	if (failed(e))
+		json_put_string(b, span_str(e.what));
+	else
+		buf_put(b, buf_span(&r->members));
+	buf_put_str(b, ",\"checks\":[");
+	for (size_t i = 0; i < r->n_checks; i++) {
+		const struct check *c = &r->check[i];
+
+		buf_put_str(b, i == 0 ? "{\"name\":" : ",{\"name\":");
+		json_put_string(b, span_str(c->name));
+		buf_put_str(b, ",\"verdict\":");
+		json_put_string(b, span_str(verdict_name(c->verdict)));
+		buf_put_str(b, ",\"what\":");
+		json_put_string(b, span_str(c->what));
+		buf_put_str(b, ",\"source\":");
+		json_put_string(b, span_str(c->source));
+		buf_put_byte(b, '}');
+	}
+	buf_put_str(b, "]}\n");
+}
+
+int
+report_finish(const struct report *r, bool json, struct err e)
+{
+	int status = failed(e) ? EXIT_NOT_VERIFIED : EXIT_VERIFIED;
+	struct buf b;
+
+	if (e.code == ERR_NOMEM || e.code == ERR_SYSTEM) {
+		fprintf(stderr, "tee-verify: could not check: %s\n", e.what);
+		return EXIT_NOT_CHECKED;
+	}
+	if (failed(e))
+		fprintf(stderr, "not verified: %s\n", e.what);
+	buf_init(&b, 4 * REPORT_MAX_BYTES);
+	if (json)
+		put_json_report(&b, r, e);
+	else
+		put_text_report(&b, r, e);
+	/* Whoever reads only the output must not take a report that got lost for a success. */
+	if (failed(buf_check(&r->outcome)) || failed(buf_check(&r->members)) ||
+	    failed(buf_check(&b)) || fwrite(b.p, 1, b.n, stdout) != b.n || fflush(stdout) != 0) {
+		fprintf(stderr, "tee-verify: cannot write the report\n");
+		status = status == EXIT_VERIFIED ? EXIT_NOT_CHECKED : status;
+	}
+	buf_fini(&b);
+	return status;
+}
