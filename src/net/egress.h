@@ -2,7 +2,9 @@
  * egress.h - HTTPS requests to providers, one multi handle a loop. Hides libcurl.
  *
  * TLS is verified (name and chain), redirects are not followed, no proxy or .netrc of the
- * environment counts, identity encoding only.
+ * environment counts, identity encoding only. HTTP/2 by ALPN, else HTTP/1.1. Connections are
+ * shared by later calls. Nothing is ever sent twice: who wants to retry starts another call, and
+ * only EGRESS_CONNECT and EGRESS_TLS say that the upstream has not seen this one (E4).
  */
 #ifndef NET_EGRESS_H
 #define NET_EGRESS_H
@@ -19,32 +21,36 @@ struct egress_call; /* one request */
 
 struct egress_options {
 	uv_loop_t *loop;
-	const char *ca_file; /* PEM bundle; the only roots that count */
+	const char *ca_file; /* PEM bundle, read now; the only roots that count. NULL: none do */
 	bool allow_plain;    /* http:// too (local mode only) */
 };
+/* Errors: NOMEM; SYSTEM (CA file, or a libcurl that cannot do what we ask of it). */
 MUST_USE struct err egress_new(struct egress **out, const struct egress_options *opt);
-/* Cancels what runs. */
+/*
+ * Cancels what runs. Not from inside a callback. libuv lets go of the handles in the loop's next
+ * turn: run it once more before it is closed.
+ */
 void egress_free(struct egress *e);
 
 /* The connection that carried a call, as seen when its response head arrived. */
 struct egress_peer {
-	bool tls;
+	bool tls;		    /* false: plain, and nothing was verified */
 	char host[256];		    /* name that was verified */
 	char version[16];	    /* "TLSv1.3" */
 	uint8_t spki[32], cert[32]; /* SHA-256 of the leaf's SPKI and of its DER */
 };
 
 enum egress_fault {
-	EGRESS_NONE,
-	EGRESS_CONNECT, /* not reached: nothing was sent */
-	EGRESS_TLS,	/* certificate or handshake */
-	EGRESS_TIMEOUT,
-	EGRESS_BROKEN, /* reset, cut body, protocol error */
-	EGRESS_TOO_LARGE,
+	EGRESS_NONE,	  /* the answer is whole, whatever its status */
+	EGRESS_CONNECT,	  /* not reached, or not within connect_ms: nothing was sent */
+	EGRESS_TLS,	  /* certificate or handshake: nothing was sent */
+	EGRESS_TIMEOUT,	  /* a deadline passed after the request may have gone out */
+	EGRESS_BROKEN,	  /* reset, cut body, protocol error */
+	EGRESS_TOO_LARGE, /* the head is past HEAD_MAX_BYTES */
 };
 
 struct egress_ops {
-	/* The final response head. Fields: see egress_field(). */
+	/* The final response head, of any status. Fields: see egress_field(). */
 	void (*on_head)(void *ctx, struct egress_call *c, unsigned status);
 	/* Body bytes. Returning false pauses: the same bytes come again after egress_resume(). */
 	bool (*on_body)(void *ctx, struct egress_call *c, struct span bytes);
@@ -56,10 +62,18 @@ struct egress_request {
 	const char *url;
 	const char *const *field; /* "Name: value" lines, NULL-terminated; copied */
 	struct span body;	  /* POST body; must outlive the call */
-	uint32_t connect_ms, first_byte_ms, gap_ms, total_ms;
+	/* Deadlines; 0: the UPSTREAM_* ones of core/limits.h. */
+	uint32_t connect_ms;	/* until a connection stands, name look-up and TLS included */
+	uint32_t first_byte_ms; /* from then until the whole final response head */
+	uint32_t gap_ms;	/* between body bytes; our own pauses do not count */
+	uint32_t total_ms;	/* of all, pauses included */
 	const struct egress_ops *ops;
 	void *ctx;
 };
+/*
+ * Starts a POST. No callback comes before this has returned; on_done tells what went wrong later.
+ * Errors: MALFORMED (URL, or a control byte in a field), NOMEM, SYSTEM; *out is NULL then.
+ */
 MUST_USE struct err
 egress_start(struct egress *e, const struct egress_request *r, struct egress_call **out);
 /* Delivers again after on_body returned false. Never calls back from inside. */
@@ -67,9 +81,12 @@ void egress_resume(struct egress_call *c);
 /* Forgets the call at once; no callback follows. Safe from inside a callback. */
 void egress_cancel(struct egress_call *c);
 
-/* A response field's value (only field of that name, case-blind); borrowed until on_done. */
+/*
+ * A response field's value (the only field of that name, case-blind; .p is NULL when absent or
+ * repeated); borrowed until on_done has returned.
+ */
 struct span egress_field(const struct egress_call *c, const char *name);
-/* NULL before on_head. */
+/* NULL before on_head; borrowed until on_done has returned. */
 const struct egress_peer *egress_peer(const struct egress_call *c);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-uint64_t clock_unix_s(void);	   /* whole seconds of the system's clock */
+uint64_t clock_unix_s(void); /* whole seconds of the system's clock */
 uint64_t clock_unix_ms(void);
 uint64_t clock_monotonic_us(void); /* for durations only */
 

@@ -4,7 +4,9 @@
  * Text form:  2026-11-22T20:29:54.123Z info request_id=... route=/v1/chat/completions status=200
  * JSON form:  {"time":"...","level":"info","request_id":"...","status":200}
  * Text values that need it are quoted and escaped (control bytes, quotes, non-ASCII as \xNN), so
- * a peer cannot forge a line. Prompts, completions, keys and payments never come here.
+ * a peer cannot forge a line. In JSON such a byte is \u00NN, one by one, so that any bytes make
+ * valid JSON. A value of a line with several fields is cut at 512 bytes as written, a line at 4096;
+ * what was cut ends in "...". Prompts, completions, keys and payments never come here.
  */
 #ifndef SYS_LOG_H
 #define SYS_LOG_H
@@ -29,9 +31,9 @@ void log_close(void);
 
 struct log_field {
 	const char *key;
-	struct span text;	/* .p NULL: number counts, unless absent */
+	struct span text; /* .p NULL: number counts, unless absent */
 	uint64_t number;
-	bool absent;		/* the field is left out */
+	bool absent; /* the field is left out */
 };
 #define LOG_TEXT(k, s)	 ((struct log_field){ .key = (k), .text = (s) })
 #define LOG_NUMBER(k, v) ((struct log_field){ .key = (k), .number = (v) })

@@ -1,0 +1,38 @@
+/*
+ * multi.h - libcurl's multi interface on a libuv loop: sockets and one timer, no HTTP knowledge.
+ * Used by egress.c only.
+ *
+ * libcurl forbids most of its calls from inside its callbacks; multi_inside() tells.
+ */
+#ifndef NET_MULTI_H
+#define NET_MULTI_H
+
+#include <stdbool.h>
+#include <curl/curl.h>
+#include <uv.h>
+
+#include "core/err.h"
+
+struct multi;
+
+/* A transfer ended. Called outside of libcurl: any function here but multi_free() may be used. */
+typedef void multi_done_fn(CURL *easy, CURLcode result);
+
+/* connections_max bounds the open connections, used and idle. Errors: NOMEM, SYSTEM. */
+MUST_USE struct err
+multi_new(struct multi **out, uv_loop_t *loop, long connections_max, multi_done_fn *done);
+/*
+ * All transfers have been removed before. Closes the pooled connections; the loop must turn once
+ * more, so that libuv lets go of the handles.
+ */
+void multi_free(struct multi *m);
+
+/* Errors: SYSTEM */
+MUST_USE struct err multi_add(struct multi *m, CURL *easy);
+/* Not inside. */
+void multi_remove(struct multi *m, CURL *easy);
+/* Unpauses; may call the transfer's callbacks and `done` before it returns. Not inside. */
+void multi_unpause(struct multi *m, CURL *easy);
+bool multi_inside(const struct multi *m);
+
+#endif
