@@ -1,0 +1,130 @@
+/*
+ * tee-gateway - the daemon: options, listeners, processes.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "gateway/config.h"
+#include "gateway/options.h"
+#include "gateway/worker.h"
+#include "keyholder/child.h"
+#include "net/listen.h"
+#include "supervise/supervise.h"
+
+struct program {
+	struct options opt;
+	struct gateway gw;
+	struct listeners listeners;
+};
+
+static void
+close_listeners(void *ctx)
+{
+	struct program *p = ctx;
+
+	for (unsigned i = 0; i < p->opt.loops; i++) {
+		if (p->listeners.plain[i] >= 0)
+			close(p->listeners.plain[i]);
+		if (p->listeners.tls[i] >= 0)
+			close(p->listeners.tls[i]);
+	}
+}
+
+static int
+run_keyholder(void *ctx, const int *channel)
+{
+	struct program *p = ctx;
+	struct keyholder_options opt = { .channel = channel,
+		.n_channels = p->opt.loops,
+		.platform = PLATFORM_LOCAL,
+		.threads = 2 };
+
+	config_unload(&p->gw); /* provider keys are the worker's */
+	return keyholder_main(&opt);
+}
+
+static int
+run_worker(void *ctx, const int *channel)
+{
+	struct program *p = ctx;
+	int status;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		log_msg(LOG_ERROR, "worker: libcurl did not start");
+		return 1;
+	}
+	status = worker_main(&p->gw, &p->listeners, channel);
+	curl_global_cleanup();
+	config_unload(&p->gw);
+	return status;
+}
+
+static bool
+open_listeners(const struct options_address *a, int *fd, unsigned loops)
+{
+	uint16_t port = a->port;
+
+	for (unsigned i = 0; i < loops; i++) {
+		struct err e = listen_tcp(&fd[i], a->host, &port);
+
+		if (failed(e)) {
+			fprintf(stderr, "tee-gateway: cannot listen on %.*s:%u: %s (%s)\n",
+			    (int)a->host.n, a->host.p, a->port, e.what, strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct program p;
+	struct supervise_options s = { .keyholder = run_keyholder,
+		.worker = run_worker,
+		.close_listeners = close_listeners,
+		.ctx = &p };
+	char why[256];
+	struct err e;
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	switch (options_read(&p.opt, argc, argv, build_version)) {
+	case OPTIONS_RUN:
+		break;
+	case OPTIONS_DONE:
+		return 0;
+	case OPTIONS_USAGE:
+		return 2;
+	case OPTIONS_FAILED:
+		return 1;
+	}
+	if (failed(e = config_load(&p.gw, &p.opt, why, sizeof(why)))) {
+		fprintf(stderr, "tee-gateway: %s\n", why);
+		return 1;
+	}
+	if (p.opt.check_config) {
+		printf("configuration is fine: %zu models\n", p.gw.models.n);
+		config_unload(&p.gw);
+		return 0;
+	}
+	if (failed(e = log_open(&p.opt.log))) {
+		fprintf(stderr, "tee-gateway: %s: %s\n",
+		    p.opt.log.file == NULL ? "standard error" : p.opt.log.file, e.what);
+		return 1;
+	}
+	for (unsigned i = 0; i < LOOPS_MAX; i++)
+		p.listeners.plain[i] = p.listeners.tls[i] = -1;
+	if (!open_listeners(&p.opt.plain, p.listeners.plain, p.opt.loops) ||
+	    (!p.opt.tls.none && !open_listeners(&p.opt.tls, p.listeners.tls, p.opt.loops)))
+		return 1;
+	s.loops = p.opt.loops;
+	status = supervise(&s);
+	log_close();
+	return status;
+}

@@ -1,0 +1,74 @@
+/*
+ * gateway.h - what all requests share: tables that are made before the first one, and the loops.
+ */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "core/buf.h"
+#include "crypto/digest.h"
+#include "gateway/options.h"
+#include "gateway/receipts.h"
+#include "http/server.h"
+#include "keyholder/client.h"
+#include "net/egress.h"
+#include "pricing/models.h"
+#include "provider/provider.h"
+
+/* Compiled in: version, hash of the sources, and the measured tables. See scripts/embed. */
+extern const char build_version[], build_id[];
+extern const struct span embedded_models, embedded_policy;
+
+#define PLATFORM_LOCAL "local-simulation"
+
+/* How requests reach one provider. */
+struct upstream {
+	const struct provider *provider; /* NULL: the model answers in the gateway itself */
+	bool configured;
+	char *url;	 /* owned */
+	struct buf auth; /* "Authorization: Bearer ...": secret */
+};
+
+struct loop {
+	struct gateway *gw;
+	unsigned index;
+	uv_loop_t uv;
+	pthread_t thread;
+	int plain_fd, tls_fd; /* listeners; -1: none */
+	struct tls_context *tls;
+	struct server *server;
+	struct egress *egress;
+	struct key_client *keys;
+	uv_async_t wake;     /* another thread asks to drain */
+	uv_timer_t deadline; /* of the shutdown */
+	uv_timer_t poll;     /* looks whether the last request is done */
+	bool draining, stopped;
+	size_t requests; /* requests under way, also those whose client has left */
+};
+
+struct gateway {
+	const struct options *opt;
+	struct buf models_text, policy_text;
+	struct models models;
+	struct upstream upstream[PROVIDER_COUNT];
+	int ca_fd; /* the CA bundle in memory */
+	uint8_t ca_sha256[SHA256_LEN];
+	struct key_identity id;
+	char kid[44];
+	struct buf config; /* published configuration, RFC 8785 */
+	uint8_t config_sha256[SHA256_LEN];
+	struct buf config_body; /* {"config":...,"jws":"..."} */
+	struct buf jwks_body;
+	struct receipts *receipts;
+	struct loop *loop;
+	atomic_bool shutting_down, lost_keys;
+};
+
+/* Asks every loop to drain (A3). From any thread; not from a signal handler. */
+void gateway_shutdown(struct gateway *gw);
+
+#endif

@@ -1,0 +1,503 @@
+#include "gateway/rq.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/limits.h"
+#include "crypto/rng.h"
+#include "http/budget.h"
+#include "receipt/canonical.h"
+#include "sys/clock.h"
+#include "sys/log.h"
+#include "sys/metrics.h"
+
+static const char *const route_names[] = {
+	[ENDPOINT_CHAT] = "/v1/chat/completions",
+	[ENDPOINT_COMPLETIONS] = "/v1/completions",
+};
+
+enum rq_next
+rq_fail(struct rq *rq, unsigned status, const char *type, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	rq->failure = (struct failure){ .status = status, .type = type, .code = code };
+	va_start(ap, fmt);
+	vsnprintf(rq->failure.message, sizeof(rq->failure.message), fmt, ap);
+	va_end(ap);
+	rq->outcome = RECEIPT_FAILED;
+	/* Before admission there is nothing to attest (E2). */
+	rq->step = rq->admitted ? RQ_STEP_seal : RQ_STEP_deliver;
+	return RQ_MORE;
+}
+
+enum rq_next
+rq_fail_err(struct rq *rq, struct err e)
+{
+	switch (e.code) {
+	case ERR_OK:
+		break;
+	case ERR_MALFORMED:
+	case ERR_REFUSED:
+		return rq_fail(rq, 400, "invalid_request_error", "invalid_value",
+		    "The request cannot be taken (%s).", e.what);
+	case ERR_TOO_LARGE:
+		return rq_fail(rq, 413, "invalid_request_error", "too_large",
+		    "The request is too large (%s).", e.what);
+	case ERR_UPSTREAM:
+		return rq_fail(rq, 502, "upstream_error", "upstream_error",
+		    "The provider's answer cannot be used (%s).", e.what);
+	case ERR_TIMEOUT:
+		return rq_fail(rq, 504, "upstream_timeout", "upstream_timeout",
+		    "The answer did not come in time (%s).", e.what);
+	case ERR_BUSY:
+		rq_fail(
+		    rq, 503, "overloaded_error", "overloaded", "Too many requests (%s).", e.what);
+		rq->failure.retry_after_s = 1;
+		return RQ_MORE;
+	case ERR_NOMEM:
+		rq_fail(rq, 503, "overloaded_error", "overloaded",
+		    "The request needs more memory than it may have (%s).", e.what);
+		rq->failure.retry_after_s = 1;
+		return RQ_MORE;
+	case ERR_SYSTEM:
+		break;
+	}
+	return rq_fail(rq, 500, "server_error", "internal_error", "The gateway failed (%s).",
+	    e.what == NULL ? "unknown" : e.what);
+}
+
+void
+rq_queue(struct rq *rq, struct span bytes)
+{
+	sha256_update(rq->res, bytes);
+	buf_put(&rq->out, bytes);
+}
+
+static void
+put_adjusted(struct rq *rq, struct buf *b)
+{
+	for (enum param p = 0; p < PARAM_COUNT; p++)
+		if (rq->adjusted & UINT64_C(1) << p) {
+			buf_put_str(b, b->n > 0 ? ", " : "");
+			buf_put_str(b, param_name(p));
+		}
+}
+
+/* The head of an answer after admission: what a client reads before the body. */
+static void
+send_head(struct rq *rq, unsigned status, const char *content_type, uint64_t length)
+{
+	struct buf adjusted;
+	char retry[16];
+
+	buf_init(&adjusted, 2048);
+	if (rq->admitted && rq->adjusted != 0) {
+		put_adjusted(rq, &adjusted);
+		reply_add(&rq->reply, "TEE-Adjusted", buf_span(&adjusted));
+	}
+	if (rq->jws.n > 0 && length != EXCHANGE_STREAM)
+		reply_add(&rq->reply, "TEE-Receipt", buf_span(&rq->jws));
+	if (rq->failure.retry_after_s > 0) {
+		snprintf(retry, sizeof(retry), "%u", rq->failure.retry_after_s);
+		reply_add(&rq->reply, "Retry-After", span_str(retry));
+	}
+	if (length == EXCHANGE_STREAM)
+		reply_add(&rq->reply, "X-Accel-Buffering", SPAN_LIT("no"));
+	reply_add(&rq->reply, "Content-Type", span_str(content_type));
+	exchange_head(rq->x, status, rq->reply.field, rq->reply.n, length);
+	buf_fini(&adjusted);
+	rq->head_sent = true;
+}
+
+void
+rq_flush(struct rq *rq)
+{
+	if (rq->x == NULL || rq->out.n == 0)
+		return;
+	if (!rq->head_sent) {
+		send_head(rq, 200, "text/event-stream; charset=utf-8", EXCHANGE_STREAM);
+		metric_add(METRIC_STREAMS_OPEN, NULL, NULL, 1);
+	}
+	exchange_write(rq->x, buf_span(&rq->out));
+	buf_clear(&rq->out);
+}
+
+void
+rq_send_body(struct rq *rq, unsigned status, struct span body)
+{
+	send_head(rq, status, "application/json", body.n);
+	exchange_write(rq->x, body);
+	exchange_end(rq->x);
+}
+
+/* --- steps --- */
+
+static bool
+media_type_is_json(struct span type)
+{
+	size_t semicolon = span_find(type, SPAN_LIT(";"), 0);
+
+	if (semicolon != SIZE_MAX)
+		type.n = semicolon;
+	return span_eq_nocase(span_trim(type), SPAN_LIT("application/json"));
+}
+
+static bool
+nonce_fits(struct span s)
+{
+	if (s.n < 16 || s.n > 64)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		uint8_t c = s.p[i];
+
+		if (!(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+		    c != '_' && c != '-')
+			return false;
+	}
+	return true;
+}
+
+static enum rq_next
+refused(struct rq *rq, const char *code, const char *field, const char *want)
+{
+	rq_fail(rq, 400, "invalid_request_error", code, "%s must be %s.", field, want);
+	rq->failure.param = field;
+	return RQ_MORE;
+}
+
+static enum rq_next
+check_head(struct rq *rq, const struct http_head *head)
+{
+	bool many, twice = false;
+	struct span type = http_field_get(head, "content-type", &many);
+	struct span signature, nonce;
+
+	if (type.p == NULL || many || !media_type_is_json(type))
+		return rq_fail(rq, 415, "invalid_request_error", "unsupported_media_type",
+		    "Content-Type must be application/json.");
+	if (http_field_get(head, "content-encoding", &many).p != NULL)
+		return rq_fail(rq, 415, "invalid_request_error", "unsupported_media_type",
+		    "Content-Encoding is not supported; send the body as it is.");
+	signature = http_field_get(head, "tee-signature", &many);
+	twice = twice || many;
+	nonce = http_field_get(head, "tee-nonce", &many);
+	if (twice ||
+	    (signature.p != NULL && !span_eq(signature, SPAN_LIT("rsa")) &&
+		!span_eq(signature, SPAN_LIT("none"))))
+		return refused(rq, "invalid_value", "TEE-Signature", "rsa or none");
+	if (many || (nonce.p != NULL && !nonce_fits(nonce)))
+		return refused(rq, "invalid_value", "TEE-Nonce", "16 to 64 base64url characters");
+	rq->unsigned_answer = span_eq(signature, SPAN_LIT("none"));
+	if (nonce.p != NULL && (rq->nonce = arena_copy(&rq->arena, nonce)).p == NULL)
+		return rq_fail_err(rq, FAIL(NOMEM, "arena"));
+	return RQ_WAIT;
+}
+
+static enum rq_next
+step_head(struct rq *rq)
+{
+	return RQ_WAIT; /* for rq_on_body() */
+}
+
+/* Canonical bytes and their hash, before the request touches anything else (R2). */
+static struct err
+hash_request(struct rq *rq)
+{
+	struct arena scratch;
+	struct buf text;
+	struct err e;
+
+	arena_init(&scratch, REQUEST_ARENA_BYTES);
+	/* Escaping makes six bytes of one at most. */
+	buf_init(&text, 6 * (size_t)BODY_MAX_BYTES + 4096);
+	e = canonical_put(&text,
+	    rq->endpoint == ENDPOINT_CHAT ? CANONICAL_CHAT : CANONICAL_COMPLETION, &rq->request.doc,
+	    &scratch);
+	if (!failed(e) && !failed(e = buf_check(&text)))
+		keccak_256(buf_span(&text), rq->request_hash);
+	buf_fini(&text);
+	arena_fini(&scratch);
+	return e;
+}
+
+static enum rq_next
+find_model(struct rq *rq)
+{
+	char near[256];
+	struct refusal no = { 0 };
+
+	rq->model = models_find(&rq->loop->gw->models, rq->request.model, near, sizeof(near));
+	if (rq->model == NULL) {
+		rq_fail(rq, 404, "not_found_error", "model_not_found", "No such model.%s%s%s",
+		    near[0] != '\0' ? " Near names: " : "", near, near[0] != '\0' ? "." : "");
+		rq->failure.param = "model";
+		return RQ_MORE;
+	}
+	rq->upstream = &rq->loop->gw->upstream[rq->model->provider];
+	if (rq->upstream->provider == NULL
+		? echo_admit(&rq->request, &rq->adjusted, &no)
+		: rq->upstream->provider->admit(&rq->request, rq->model, &rq->adjusted, &no))
+		return RQ_WAIT;
+	failure_from_refusal(&rq->failure, &no);
+	rq->failure.param = (const char *)arena_copy(&rq->arena, span_str(no.param)).p;
+	rq->outcome = RECEIPT_FAILED;
+	rq->step = RQ_STEP_deliver;
+	return RQ_MORE;
+}
+
+static enum rq_next
+grant(struct rq *rq)
+{
+	struct span model;
+	char uuid[UUID_LEN];
+
+	if (!rq->upstream->configured)
+		return rq_fail(rq, 503, "server_error", "provider_not_configured",
+		    "The provider %s has no key on this gateway.",
+		    provider_name(rq->model->provider));
+	if (!key_client_has_room(rq->loop->keys))
+		return rq_fail_err(rq, FAIL(BUSY, "the signing queue is full"));
+	rng_uuid(uuid);
+	answer_init(&rq->answer, &rq->request, uuid, clock_unix_s());
+	/* The receipt may be written after the client, and with it the body, is gone. */
+	model = arena_copy(&rq->arena, rq->answer.model);
+	if (model.p == NULL || (rq->res = sha256_new()) == NULL || (rq->up = sha256_new()) == NULL)
+		return rq_fail_err(rq, FAIL(NOMEM, "request"));
+	rq->answer.model = model;
+	rq->model_name = arena_copy(&rq->arena, rq->request.model);
+	if (rq->model_name.p == NULL)
+		return rq_fail_err(rq, FAIL(NOMEM, "request"));
+	rq->stream = rq->request.stream;
+	rq->admitted = true;
+	rq->admitted_us = clock_monotonic_us();
+	rq->step = RQ_STEP_dial;
+	return RQ_MORE;
+}
+
+static enum rq_next
+step_admit(struct rq *rq)
+{
+	struct refusal no = { 0 };
+	struct err e;
+
+	sha256_of(rq->body, rq->req_sha256);
+	if (!request_parse(&rq->request, rq->endpoint, rq->body, &rq->arena, &no)) {
+		failure_from_refusal(&rq->failure, &no);
+		rq->failure.param = (const char *)arena_copy(&rq->arena, span_str(no.param)).p;
+		rq->outcome = RECEIPT_FAILED;
+		rq->step = RQ_STEP_deliver;
+		return RQ_MORE;
+	}
+	rq->parsed = true;
+	if (find_model(rq) == RQ_MORE)
+		return RQ_MORE;
+	if (failed(e = hash_request(rq)))
+		return rq_fail_err(rq, e);
+	return grant(rq);
+}
+
+static void
+log_line(struct rq *rq)
+{
+	static const char *const outcomes[] = { "complete", "truncated", "failed" };
+	uint64_t now = clock_monotonic_us();
+	const struct model *m = rq->model;
+	unsigned status = rq->failure.status != 0 && !(rq->stream && rq->head_sent)
+	    ? rq->failure.status
+	    : 200;
+	struct log_field f[] = {
+		LOG_TEXT("request_id", reply_request_id(&rq->reply)),
+		LOG_TEXT("route", span_str(route_names[rq->endpoint])),
+		LOG_TEXT("model", m == NULL ? SPAN_LIT("-") : m->name),
+		LOG_TEXT("provider", span_str(m == NULL ? "-" : provider_name(m->provider))),
+		LOG_NUMBER("status", status),
+		LOG_NUMBER("upstream_status", rq->upstream_status),
+		LOG_TEXT("outcome", span_str(rq->admitted ? outcomes[rq->outcome] : "refused")),
+		LOG_TEXT("error", span_str(rq->failure.code == NULL ? "" : rq->failure.code)),
+		LOG_NUMBER("prompt_tokens", rq->answer.prompt_tokens),
+		LOG_NUMBER("completion_tokens", rq->answer.completion_tokens),
+		LOG_NUMBER("bytes_in", rq->body.n),
+		LOG_NUMBER("bytes_out", rq->res == NULL ? 0 : sha256_count(rq->res)),
+		LOG_NUMBER("t_admit", (rq->admitted_us - rq->began_us) / 1000),
+		LOG_NUMBER("t_first_byte", (rq->first_byte_us - rq->began_us) / 1000),
+		LOG_NUMBER("t_total", (now - rq->began_us) / 1000),
+	};
+	char number[16];
+
+	f[5].absent = rq->upstream_status == 0;
+	f[7].absent = rq->failure.code == NULL;
+	f[12].absent = rq->admitted_us == 0;
+	f[13].absent = rq->first_byte_us == 0;
+	log_fields(LOG_INFO, f, sizeof(f) / sizeof(f[0]));
+	snprintf(number, sizeof(number), "%u", status);
+	metric_add(METRIC_REQUESTS, route_names[rq->endpoint], number, 1);
+	metric_observe(METRIC_REQUEST_SECONDS, NULL, (double)(now - rq->began_us) / 1e6);
+	if (m != NULL && rq->admitted) {
+		const char *provider = provider_name(m->provider);
+
+		metric_add(METRIC_TOKENS, provider, "input", (int64_t)rq->answer.prompt_tokens);
+		metric_add(
+		    METRIC_TOKENS, provider, "output", (int64_t)rq->answer.completion_tokens);
+	}
+}
+
+static enum rq_next
+step_finish(struct rq *rq)
+{
+	log_line(rq);
+	if (rq->stream && rq->head_sent)
+		metric_add(METRIC_STREAMS_OPEN, NULL, NULL, -1);
+	if (rq->call != NULL)
+		egress_cancel(rq->call);
+	if (rq->ticket != NULL)
+		key_cancel(rq->ticket);
+	answer_fini(&rq->answer);
+	if (rq->parsed)
+		request_fini(&rq->request);
+	sse_fini(&rq->sse);
+	buf_fini(&rq->forward);
+	buf_fini(&rq->upstream_body);
+	buf_fini(&rq->out);
+	buf_fini(&rq->jws);
+	sha256_free(rq->res);
+	sha256_free(rq->up);
+	arena_fini(&rq->arena);
+	budget_give(rq->budget);
+	rq->loop->requests--;
+	rq->magic = 0;
+	free(rq);
+	return RQ_DONE;
+}
+
+static enum rq_next
+step_dial(struct rq *rq)
+{
+	return rq_step_dial(rq);
+}
+
+static enum rq_next
+step_relay(struct rq *rq)
+{
+	return rq_step_relay(rq);
+}
+
+static enum rq_next
+step_sign(struct rq *rq)
+{
+	return rq_step_sign(rq);
+}
+
+static enum rq_next
+step_seal(struct rq *rq)
+{
+	return rq_step_seal(rq);
+}
+
+static enum rq_next
+step_deliver(struct rq *rq)
+{
+	return rq_step_deliver(rq);
+}
+
+static const struct {
+	const char *name;
+	enum rq_next (*run)(struct rq *rq);
+} steps[] = {
+#define RQ_ROW(name, what) [RQ_STEP_##name] = { #name, step_##name },
+	RQ_STEPS(RQ_ROW)
+#undef RQ_ROW
+};
+
+void
+rq_run(struct rq *rq)
+{
+	enum rq_next next;
+
+	do {
+		assert(rq->magic == RQ_MAGIC);
+		if (log_wants(LOG_DEBUG))
+			log_msg(
+			    LOG_DEBUG, "rq=%.64s %s", rq->reply.request_id, steps[rq->step].name);
+		next = steps[rq->step].run(rq);
+	} while (next == RQ_MORE);
+}
+
+/* --- from the wire --- */
+
+struct rq *
+rq_begin(
+    struct loop *loop, struct exchange *x, const struct http_head *head, enum endpoint endpoint)
+{
+	struct rq *rq = calloc(1, sizeof(*rq));
+
+	if (rq == NULL)
+		return NULL;
+	*rq = (struct rq){ .magic = RQ_MAGIC,
+		.step = RQ_STEP_head,
+		.loop = loop,
+		.x = x,
+		.endpoint = endpoint,
+		.began_us = clock_monotonic_us() };
+	reply_begin(&rq->reply, head, true);
+	arena_init(&rq->arena, REQUEST_ARENA_BYTES);
+	buf_init(&rq->forward, BODY_MAX_BYTES + 4096);
+	buf_init(&rq->upstream_body, ANSWER_MAX_BYTES);
+	buf_init(&rq->out, 8 * (size_t)ANSWER_MAX_BYTES);
+	buf_init(&rq->jws, RECEIPT_MAX_BYTES);
+	sse_init(&rq->sse, SSE_EVENT_MAX_BYTES);
+	loop->requests++;
+	if (check_head(rq, head) == RQ_MORE) {
+		rq_run(rq);
+		return rq;
+	}
+	if (head->content_length != UINT64_MAX && head->content_length > BODY_MAX_BYTES) {
+		rq_fail(rq, 413, "invalid_request_error", "too_large",
+		    "The body is larger than %u bytes.", BODY_MAX_BYTES);
+		rq_run(rq);
+		return rq;
+	}
+	exchange_want_body(x, BODY_MAX_BYTES);
+	return rq;
+}
+
+void
+rq_on_body(struct rq *rq, struct span body)
+{
+	rq->body = body;
+	rq->step = RQ_STEP_admit;
+	rq_run(rq);
+}
+
+void
+rq_on_room(struct rq *rq)
+{
+	if (rq->call != NULL)
+		egress_resume(rq->call);
+	else if (rq->step == RQ_STEP_relay)
+		rq_run(rq);
+}
+
+void
+rq_on_gone(struct rq *rq, bool delivered)
+{
+	rq->x = NULL;
+	if (rq->finishing || !rq->admitted || rq->outcome == RECEIPT_FAILED) {
+		if (!rq->finishing && rq->step == RQ_STEP_seal && rq->admitted)
+			return; /* the receipt of a failure is under way; it is kept, not sent */
+		rq->step = RQ_STEP_finish;
+		rq_run(rq);
+		return;
+	}
+	if (rq->call != NULL)
+		egress_cancel(rq->call);
+	rq->call = NULL;
+	if (rq->ticket != NULL)
+		key_cancel(rq->ticket);
+	rq->ticket = NULL;
+	rq->outcome = RECEIPT_TRUNCATED;
+	rq->step = RQ_STEP_seal;
+	rq_run(rq);
+}

@@ -1,0 +1,132 @@
+/*
+ * rq.h - one inference request is one machine. The list of steps makes the enum, the table of
+ * functions, the names in the log and the diagram in docs/architecture.md.
+ *
+ * Only rq_run() calls steps; callbacks note what happened, name the step to go on with, and call
+ * rq_run(). Every RQ_WAIT has a deadline that somebody else holds: the wire side for the body and
+ * for a client that does not read, egress for the provider, the key client for signatures.
+ */
+#ifndef GATEWAY_RQ_H
+#define GATEWAY_RQ_H
+
+#include <stdbool.h>
+
+#include "codec/sse.h"
+#include "core/arena.h"
+#include "gateway/gateway.h"
+#include "gateway/reply.h"
+#include "provider/echo.h"
+#include "receipt/receipt.h"
+
+#define RQ_STEPS(STEP)                                                       \
+	STEP(head, "check the head's fields, ask for the body")              \
+	STEP(admit, "validate, find the model, grant capacity")              \
+	STEP(dial, "send it to the provider")                                \
+	STEP(relay, "pass the answer on, hashing each byte as it is queued") \
+	STEP(sign, "have the legacy message signed")                         \
+	STEP(seal, "have the receipt signed")                                \
+	STEP(deliver, "queue the last bytes")                                \
+	STEP(finish, "log one line, drop everything")
+
+enum rq_step {
+#define RQ_ENUM(name, what) RQ_STEP_##name,
+	RQ_STEPS(RQ_ENUM)
+#undef RQ_ENUM
+};
+
+enum rq_next {
+	RQ_MORE, /* progress: run the step it names now */
+	RQ_WAIT, /* somebody will call back */
+	RQ_DONE, /* rq is gone; do not touch it */
+};
+
+#define RQ_MAGIC 0x72710001u
+
+struct rq {
+	unsigned magic;
+	enum rq_step step;
+	struct loop *loop;
+	struct exchange *x; /* NULL: the client is gone, or has everything */
+	struct reply reply;
+	enum endpoint endpoint;
+	bool admitted, head_sent, finishing;
+	struct arena arena;
+	size_t budget; /* bytes of the provider's answer that were taken of the common budget */
+
+	/* What was asked. */
+	struct span body;     /* borrowed from the exchange */
+	bool unsigned_answer; /* TEE-Signature: none */
+	struct span nonce;    /* TEE-Nonce; .p NULL: none */
+	bool parsed;
+	struct request request; /* while x is there: it borrows the body */
+	bool stream;
+	const struct model *model;
+	struct span model_name; /* as requested, decoded; in the arena */
+	uint64_t adjusted;
+	uint8_t req_sha256[SHA256_LEN], request_hash[KECCAK_LEN];
+
+	/* What was sent on, and what came. */
+	const struct upstream *upstream;
+	struct buf forward; /* body sent to the provider */
+	uint8_t fwd_sha256[SHA256_LEN];
+	struct egress_call *call;
+	bool called, upstream_done, sentinel;
+	unsigned upstream_status;
+	struct sha256 *up;
+	struct egress_peer peer;
+	bool has_peer;
+	struct span upstream_id; /* the provider's x-request-id, in the arena */
+	struct sse sse;
+	struct buf upstream_body; /* of an answer that is not streamed */
+	struct echo echo;
+
+	/* What goes out: hashed as it enters `out`, sent in order. */
+	struct answer answer;
+	struct buf out;
+	struct sha256 *res;
+	uint8_t output_hash[KECCAK_LEN];
+	uint64_t timestamp_unix_s;
+	bool has_output_hash;
+	uint8_t signature[256];
+	bool has_signature;
+	struct key_ticket *ticket;
+	enum receipt_outcome outcome;
+	bool ended;		/* tee fields or the error are in line */
+	struct buf jws;		/* the receipt; empty when it could not be had */
+	struct failure failure; /* status 0: none */
+
+	uint64_t began_us, admitted_us, first_byte_us;
+};
+
+/* Begins a request whose head has arrived; the first step runs at once. NULL: answered already. */
+struct rq *rq_begin(
+    struct loop *loop, struct exchange *x, const struct http_head *head, enum endpoint endpoint);
+
+/* From the wire side (struct exchange_ops). */
+void rq_on_body(struct rq *rq, struct span body);
+void rq_on_room(struct rq *rq);
+void rq_on_gone(struct rq *rq, bool delivered);
+
+void rq_run(struct rq *rq);
+/* Notes the failure and goes to where it is answered. Returns RQ_MORE. */
+enum rq_next rq_fail(struct rq *rq, unsigned status, const char *type, const char *code,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* The one table from error codes to answers. */
+enum rq_next rq_fail_err(struct rq *rq, struct err e);
+
+/* Puts bytes of the answer in line: what is hashed and what is sent cannot drift apart. */
+void rq_queue(struct rq *rq, struct span bytes);
+/* Gives what is in line to the client, with the head of a stream before it. */
+void rq_flush(struct rq *rq);
+
+/* Sends a whole body with its head. */
+void rq_send_body(struct rq *rq, unsigned status, struct span body);
+
+/* Steps that have files of their own. */
+enum rq_next rq_step_dial(struct rq *rq); /* relay.c */
+enum rq_next rq_step_relay(struct rq *rq);
+enum rq_next rq_step_sign(struct rq *rq); /* seal.c */
+enum rq_next rq_step_seal(struct rq *rq);
+enum rq_next rq_step_deliver(struct rq *rq);
+
+#endif

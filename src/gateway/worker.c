@@ -1,0 +1,287 @@
+#include "gateway/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "gateway/config.h"
+#include "gateway/routes.h"
+#include "net/tls.h"
+#include "sys/harden.h"
+#include "sys/log.h"
+#include "sys/metrics.h"
+
+enum { IDENTITY_MS = 20000, LAST_RECEIPTS_MS = 2000, DRAIN_POLL_MS = 20 };
+
+/* --- ending --- */
+
+static void
+close_handle(uv_handle_t *handle, void *arg)
+{
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/* Everything of this loop goes; uv_run() returns when its handles are closed. */
+static void
+loop_stop(struct loop *l)
+{
+	if (l->stopped)
+		return;
+	l->stopped = true;
+	server_stop(l->server);
+	egress_free(l->egress);
+	l->egress = NULL;
+	key_client_free(l->keys);
+	l->keys = NULL;
+	uv_close((uv_handle_t *)&l->wake, NULL);
+	uv_close((uv_handle_t *)&l->deadline, NULL);
+	uv_close((uv_handle_t *)&l->poll, NULL);
+}
+
+static void
+on_poll(uv_timer_t *timer)
+{
+	struct loop *l = timer->data;
+
+	if (l->requests == 0 && server_exchanges(l->server) == 0)
+		loop_stop(l);
+}
+
+/* Receipts of requests that were cut off are still written, for a moment. */
+static void
+on_last_deadline(uv_timer_t *timer)
+{
+	struct loop *l = timer->data;
+
+	log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->requests);
+	loop_stop(l);
+}
+
+static void
+on_deadline(uv_timer_t *timer)
+{
+	struct loop *l = timer->data;
+
+	log_msg(LOG_WARN, "loop %u: cutting %zu requests off after %u s", l->index, l->requests,
+	    SHUTDOWN_MS / 1000);
+	server_stop(l->server);
+	uv_timer_start(&l->deadline, on_last_deadline, LAST_RECEIPTS_MS, 0);
+}
+
+static void
+on_wake(uv_async_t *wake)
+{
+	struct loop *l = wake->data;
+
+	if (l->draining)
+		return;
+	l->draining = true;
+	server_drain(l->server);
+	uv_timer_start(&l->deadline, on_deadline, SHUTDOWN_MS, 0);
+	uv_timer_start(&l->poll, on_poll, 0, DRAIN_POLL_MS);
+}
+
+void
+gateway_shutdown(struct gateway *gw)
+{
+	if (atomic_exchange(&gw->shutting_down, true))
+		return;
+	log_msg(LOG_INFO, "shutting down: no new connections, running requests may finish");
+	for (unsigned i = 0; i < gw->opt->loops; i++)
+		uv_async_send(&gw->loop[i].wake);
+}
+
+static void
+on_signal(uv_signal_t *handle, int signum)
+{
+	gateway_shutdown(handle->data);
+}
+
+/* Without the key holder nothing can be signed: stop at once, the supervisor says why. */
+static void
+on_keys_lost(void *ctx)
+{
+	struct loop *l = ctx;
+
+	if (l->draining || l->stopped)
+		return;
+	atomic_store(&l->gw->lost_keys, true);
+	gateway_shutdown(l->gw);
+}
+
+/* --- beginning --- */
+
+static struct err
+loop_init(struct loop *l, const struct listeners *listeners, int channel)
+{
+	struct gateway *gw = l->gw;
+	struct server_options server = {
+		.loop = &l->uv, .loop_index = l->index, .ops = &routes_ops, .ctx = l
+	};
+	char roots[64];
+	struct egress_options egress = { .loop = &l->uv, .ca_file = roots, .allow_plain = true };
+
+	snprintf(roots, sizeof(roots), "/proc/self/fd/%d", gw->ca_fd);
+	if (uv_loop_init(&l->uv) != 0)
+		return FAIL(SYSTEM, "uv_loop_init");
+	l->wake.data = l->deadline.data = l->poll.data = l;
+	uv_async_init(&l->uv, &l->wake, on_wake);
+	uv_timer_init(&l->uv, &l->deadline);
+	uv_timer_init(&l->uv, &l->poll);
+	l->plain_fd = listeners->plain[l->index];
+	l->tls_fd = listeners->tls[l->index];
+	TRY(key_client_new(&l->keys, &l->uv, channel, on_keys_lost, l));
+	TRY(egress_new(&l->egress, &egress));
+	TRY(server_new(&l->server, &server));
+	return tls_context_new(&l->tls, buf_span(&gw->id.tls_cert), buf_span(&gw->id.tls_key));
+}
+
+static struct err
+loop_listen(struct loop *l)
+{
+	if (l->plain_fd >= 0)
+		TRY(server_listen(l->server, l->plain_fd, NULL));
+	if (l->tls_fd >= 0)
+		TRY(server_listen(l->server, l->tls_fd, l->tls));
+	return OK;
+}
+
+static void
+loop_fini(struct loop *l)
+{
+	server_free(l->server);
+	tls_context_free(l->tls);
+	if (uv_loop_close(&l->uv) != 0) {
+		/* Only a mistake of ours leaves a handle open; find it in debug builds. */
+		uv_walk(&l->uv, close_handle, NULL);
+		uv_run(&l->uv, UV_RUN_DEFAULT);
+		uv_loop_close(&l->uv);
+	}
+}
+
+static void *
+loop_thread(void *arg)
+{
+	struct loop *l = arg;
+
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+/* The published configuration is signed before the first client is let in. */
+struct publishing {
+	struct gateway *gw;
+	struct err e;
+	bool done;
+};
+
+static void
+on_config(void *ctx, struct err e, struct span jws)
+{
+	struct publishing *p = ctx;
+
+	p->e = failed(e) ? e : config_publish(p->gw, jws);
+	p->done = true;
+}
+
+static struct err
+publish(struct gateway *gw)
+{
+	struct publishing p = { .gw = gw };
+	struct key_ticket *ticket;
+
+	TRY(config_write(gw));
+	TRY(key_sign_config(gw->loop[0].keys, buf_span(&gw->config), on_config, &p, &ticket));
+	while (!p.done)
+		uv_run(&gw->loop[0].uv, UV_RUN_ONCE);
+	return p.e;
+}
+
+static struct err
+start(struct gateway *gw, const struct listeners *listeners, const int *channel, unsigned *started)
+{
+	/* The kernel closes neither end while the identity is asked for: no client reads yet. */
+	TRY(key_identity_fetch(&gw->id, channel[0], IDENTITY_MS));
+	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
+	for (unsigned i = 0; i < gw->opt->loops; i++) {
+		struct loop *l = &gw->loop[i];
+
+		*l = (struct loop){ .gw = gw, .index = i };
+		*started = i + 1;
+		TRY(loop_init(l, listeners, channel[i]));
+	}
+	TRY(publish(gw));
+	for (unsigned i = 0; i < gw->opt->loops; i++)
+		TRY(loop_listen(&gw->loop[i]));
+	return OK;
+}
+
+static void
+say_ready(const struct gateway *gw)
+{
+	const struct options_address *plain = &gw->opt->plain, *tls = &gw->opt->tls;
+
+	if (tls->none)
+		log_msg(LOG_INFO, "ready: http://%.*s:%u, %u loops, version %s", (int)plain->host.n,
+		    plain->host.p, plain->port, gw->opt->loops, build_version);
+	else
+		log_msg(LOG_INFO, "ready: http://%.*s:%u and https://%.*s:%u, %u loops, version %s",
+		    (int)plain->host.n, plain->host.p, plain->port, (int)tls->host.n, tls->host.p,
+		    tls->port, gw->opt->loops, build_version);
+}
+
+int
+worker_main(struct gateway *gw, const struct listeners *listeners, const int *channel)
+{
+	unsigned started = 0, threads = 1;
+	uv_signal_t term, interrupt;
+	sigset_t blocked, old;
+	struct err e;
+
+	if (failed(e = harden_process()) ||
+	    failed(e = (gw->loop = calloc(gw->opt->loops, sizeof(*gw->loop))) == NULL
+		    ? FAIL(NOMEM, "loops")
+		    : OK) ||
+	    failed(e = start(gw, listeners, channel, &started))) {
+		log_msg(LOG_ERROR, "worker: %s", e.what);
+		return 1;
+	}
+	metric_add(METRIC_BUILD_INFO, build_version, NULL, 1);
+
+	uv_signal_init(&gw->loop[0].uv, &term);
+	uv_signal_init(&gw->loop[0].uv, &interrupt);
+	term.data = interrupt.data = gw;
+	uv_signal_start(&term, on_signal, SIGTERM);
+	uv_signal_start(&interrupt, on_signal, SIGINT);
+	uv_unref((uv_handle_t *)&term);
+	uv_unref((uv_handle_t *)&interrupt);
+
+	/* Signals are loop 0's. */
+	sigfillset(&blocked);
+	pthread_sigmask(SIG_BLOCK, &blocked, &old);
+	for (; threads < gw->opt->loops; threads++)
+		if (pthread_create(
+			&gw->loop[threads].thread, NULL, loop_thread, &gw->loop[threads]) != 0) {
+			log_msg(LOG_ERROR, "worker: no thread for loop %u", threads);
+			return 1;
+		}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	say_ready(gw);
+	uv_run(&gw->loop[0].uv, UV_RUN_DEFAULT);
+	for (unsigned i = 1; i < threads; i++)
+		pthread_join(gw->loop[i].thread, NULL);
+
+	uv_close((uv_handle_t *)&term, NULL);
+	uv_close((uv_handle_t *)&interrupt, NULL);
+	uv_run(&gw->loop[0].uv, UV_RUN_DEFAULT);
+	for (unsigned i = 0; i < started; i++)
+		loop_fini(&gw->loop[i]);
+	free(gw->loop);
+	receipts_free(gw->receipts);
+	key_identity_fini(&gw->id);
+	log_msg(LOG_INFO, "stopped");
+	return atomic_load(&gw->lost_keys) ? 1 : 0;
+}

@@ -1,0 +1,19 @@
+/*
+ * worker.h - the process that talks to clients and providers: one thread a loop. Source: K1, A3.
+ */
+#ifndef GATEWAY_WORKER_H
+#define GATEWAY_WORKER_H
+
+#include "gateway/gateway.h"
+
+struct listeners {
+	int plain[LOOPS_MAX], tls[LOOPS_MAX]; /* one of each a loop; -1: none */
+};
+
+/*
+ * Serves until a shutdown is complete. `gw` was filled by config_load(); `channel` has one end
+ * of a socket pair to the key holder for each loop. Returns the exit status.
+ */
+int worker_main(struct gateway *gw, const struct listeners *listeners, const int *channel);
+
+#endif
