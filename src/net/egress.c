@@ -274,8 +274,10 @@ head_done(struct egress_call *c, long status)
 			c->fault = EGRESS_TLS;
 			return false;
 		}
-		if (ends_by_close(c, status))
-			c->ssl = peer_hold(tls->internals);
+		if (ends_by_close(c, status) && (c->ssl = peer_hold(tls->internals)) == NULL) {
+			c->fault = EGRESS_BROKEN;
+			return false;
+		}
 	}
 	c->phase = CALL_RELAYING;
 	c->head_told = true;

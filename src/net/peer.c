@@ -1,5 +1,6 @@
 #include "net/peer.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <openssl/err.h>
@@ -91,17 +92,41 @@ peer_record(struct egress_peer *peer, void *ssl)
 	return good;
 }
 
+/* Where an SSL remembers that its peer said close_notify; the state of SSL_get_shutdown() does not
+ * outlive libcurl's own closing. */
+static int closed_index = -1;
+
+static void
+make_closed_index(void)
+{
+	closed_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+static void
+on_info(const SSL *ssl, int where, int value)
+{
+	if (where == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY)
+		SSL_set_ex_data((SSL *)(uintptr_t)ssl, closed_index, &closed_index);
+}
+
 void *
 peer_hold(void *ssl)
 {
-	return ssl != NULL && SSL_up_ref(ssl) == 1 ? ssl : NULL;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_closed_index);
+	if (ssl == NULL || closed_index < 0 || SSL_up_ref(ssl) != 1)
+		return NULL;
+	SSL_set_info_callback(ssl, on_info);
+	return ssl;
 }
 
 bool
 peer_release_closed(void *ssl)
 {
-	bool closed = (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+	bool closed = SSL_get_ex_data(ssl, closed_index) != NULL;
 
+	SSL_set_info_callback(ssl, NULL);
 	SSL_free(ssl);
 	return closed;
 }

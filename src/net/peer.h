@@ -21,9 +21,12 @@ bool roots_apply(const struct roots *r, void *ssl_ctx);
 /* Fills all but host from a connected SSL; false when its peer was not verified. */
 bool peer_record(struct egress_peer *peer, void *ssl);
 
-/* An SSL that is looked at once more after its connection is gone. */
+/*
+ * For a body that only the end of the connection delimits: from now on it is remembered whether
+ * the peer ends it with close_notify, beyond the life of the connection. NULL: OpenSSL refuses.
+ */
 void *peer_hold(void *ssl);
-/* Did the peer close it properly (close_notify)? Lets go of it. */
+/* Was there a close_notify? Lets go of it. */
 bool peer_release_closed(void *ssl);
 
 #endif

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -138,7 +139,12 @@ stub_serve_link(void *arg)
 {
 	struct link *l = arg;
 	const struct timeval patience = { .tv_sec = 20 };
+	sigset_t pipe;
 
+	/* OpenSSL writes without MSG_NOSIGNAL; only here: the tested side must not need it. */
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
 	setsockopt(l->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(l->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (l->stub->tls != NULL) {
