@@ -75,7 +75,9 @@ sign_thread(void *arg)
 	struct job *job;
 
 	while ((job = job_queue_take(&h->queue)) != NULL) {
-		do_job(h->keys, job);
+		/* What a closed channel left behind would only hold up the others. */
+		if (!atomic_load(&job->channel->closed))
+			do_job(h->keys, job);
 		job_free(job);
 	}
 	return NULL;

@@ -1,0 +1,344 @@
+/* The key holder as a process: forked, asked over its channels, and ended. Source: K3, A3. */
+#include "keyholder/child.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "keyholder/client.h"
+#include "keyholder/proto.h"
+
+enum { CHANNELS = 2, PATIENCE_MS = 60000 };
+
+static pid_t holder;
+static int end[CHANNELS]; /* ours; -1: closed */
+
+static int
+set_up(void **state)
+{
+	int theirs[CHANNELS];
+
+	for (int i = 0; i < CHANNELS; i++) {
+		int pair[2];
+
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0)
+			return 1;
+		end[i] = pair[0];
+		theirs[i] = pair[1];
+	}
+	if ((holder = fork()) < 0)
+		return 1;
+	if (holder == 0) {
+		for (int i = 0; i < CHANNELS; i++)
+			close(end[i]);
+		exit(keyholder_main(&(struct keyholder_options){ .channel = theirs,
+		    .n_channels = CHANNELS,
+		    .platform = "local-simulation",
+		    .threads = 2 }));
+	}
+	for (int i = 0; i < CHANNELS; i++)
+		close(theirs[i]);
+	return 0;
+}
+
+static void
+close_end(int i)
+{
+	if (end[i] >= 0)
+		close(end[i]);
+	end[i] = -1;
+}
+
+static int
+tear_down(void **state)
+{
+	for (int i = 0; i < CHANNELS; i++)
+		close_end(i);
+	if (holder > 0) {
+		kill(holder, SIGKILL);
+		waitpid(holder, NULL, 0);
+	}
+	return 0;
+}
+
+/* The exit status of the key holder, which must end by itself. */
+static int
+wait_end(void)
+{
+	int status = -1;
+
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	holder = 0;
+	return status;
+}
+
+static void
+put(int i, const struct key_request *r)
+{
+	struct buf b;
+
+	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	key_request_put(&b, r);
+	assert_int_equal(buf_check(&b).code, ERR_OK);
+	assert_int_equal(send(end[i], b.p, b.n, MSG_NOSIGNAL), b.n);
+	buf_fini(&b);
+}
+
+/* The next answer; its body is valid until the next call. FALSE: the channel was closed. */
+static bool
+get(int i, struct key_answer *a)
+{
+	static uint8_t datagram[KEY_MESSAGE_MAX_BYTES];
+	struct pollfd readable = { .fd = end[i], .events = POLLIN };
+	ssize_t n;
+
+	assert_int_equal(poll(&readable, 1, PATIENCE_MS), 1);
+	n = recv(end[i], datagram, sizeof(datagram), 0);
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return false;
+	assert_true(n > 0);
+	assert_int_equal(key_answer_parse(a, span_of(datagram, (size_t)n)).code, ERR_OK);
+	return true;
+}
+
+static struct key_request
+chat_now(uint64_t ticket)
+{
+	struct key_request r = { .type = KEY_CHAT, .ticket = ticket };
+
+	r.timestamp_unix_s = (uint64_t)time(NULL);
+	return r;
+}
+
+static void
+assert_serves(int i)
+{
+	struct key_request r = chat_now(77);
+	struct key_answer a;
+
+	put(i, &r);
+	assert_true(get(i, &a));
+	assert_int_equal(a.code, ERR_OK);
+	assert_int_equal(a.ticket, 77);
+	assert_int_equal(a.body.n, PSS_SIG_LEN);
+}
+
+static void
+asked_in_order(void **state)
+{
+	struct key_request again = { .type = KEY_IDENTITY, .ticket = 5 };
+	struct key_identity first, second;
+	struct key_request r = chat_now(1);
+	struct pss_pub *pub;
+	struct key_answer a;
+	uint8_t msg[KECCAK_LEN];
+
+	assert_int_equal(key_identity_fetch(&first, end[0], PATIENCE_MS).code, ERR_OK);
+	assert_int_equal(key_identity_fetch(&second, end[1], PATIENCE_MS).code, ERR_OK);
+	assert_true(span_eq(buf_span(&first.tls_cert), buf_span(&second.tls_cert)));
+	assert_int_equal(pss_pub_parse(&pub, buf_span(&first.signing_spki)).code, ERR_OK);
+	put(1, &r);
+	assert_true(get(1, &a));
+	assert_int_equal(a.ticket, 1);
+	assert_int_equal(a.code, ERR_OK);
+	legacy_message(r.request_hash, r.output_hash, r.timestamp_unix_s, msg);
+	assert_int_equal(pss_verify(pub, span_of(msg, sizeof(msg)), a.body).code, ERR_OK);
+	/* K3: boot-time requests once. */
+	put(0, &again);
+	assert_true(get(0, &a));
+	assert_int_equal(a.ticket, 5);
+	assert_int_equal(a.code, ERR_REFUSED);
+	assert_serves(0);
+	pss_pub_free(pub);
+	key_identity_fini(&first);
+	key_identity_fini(&second);
+}
+
+static void
+identity_comes_first(void **state)
+{
+	struct key_request late = { .type = KEY_IDENTITY };
+	struct key_answer a;
+
+	assert_serves(0);
+	put(0, &late);
+	assert_true(get(0, &a));
+	assert_int_equal(a.code, ERR_REFUSED);
+}
+
+static void
+refusals(void **state)
+{
+	struct key_request old = chat_now(1), early = chat_now(2);
+	struct key_request forged = {
+		.type = KEY_RECEIPT, .ticket = 3, .body = SPAN_LIT("{\"jti\":\"a\",\"iss\":\"0x\"}")
+	};
+	struct key_answer a;
+
+	old.timestamp_unix_s -= 6;
+	early.timestamp_unix_s += 60;
+	put(0, &old);
+	assert_true(get(0, &a));
+	assert_int_equal(a.code, ERR_REFUSED);
+	put(0, &early);
+	assert_true(get(0, &a));
+	assert_int_equal(a.code, ERR_REFUSED);
+	put(0, &forged);
+	assert_true(get(0, &a));
+	assert_int_equal(a.code, ERR_REFUSED);
+	assert_serves(0);
+}
+
+static const struct {
+	const char *rule;
+	struct span datagram;
+	size_t zeros; /* further bytes */
+} bad[] = {
+	{ "no such type", SPAN_LIT("\x01\x09\0\0\0\0\0\0\0\0"), 0 },
+	{ "no such version", SPAN_LIT("\x02\x01\0\0\0\0\0\0\0\0"), 0 },
+	{ "half a header", SPAN_LIT("\x01\x01\0\0"), 0 },
+	{ "a chat of the wrong length", SPAN_LIT("\x01\x02\0\0\0\0\0\0\0\0"), 71 },
+	{ "above the largest message", SPAN_LIT("\x01\x04\0\0\0\0\0\0\0\0"),
+	    KEY_MESSAGE_MAX_BYTES },
+	{ "no bytes at all", SPAN_LIT(""), 0 },
+};
+
+static void
+misbehaviour(void **state)
+{
+	static uint8_t raw[KEY_MESSAGE_MAX_BYTES + 64];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct key_answer a;
+		size_t n = bad[i].datagram.n + bad[i].zeros;
+
+		if (i > 0)
+			assert_int_equal(set_up(state), 0);
+		memset(raw, 0, sizeof(raw));
+		memcpy(raw, bad[i].datagram.p, bad[i].datagram.n);
+		assert_int_equal(send(end[0], raw, n, MSG_NOSIGNAL), n);
+		if (get(0, &a))
+			fail_msg("%s: obeyed", bad[i].rule);
+		/* The other channel is not held responsible. */
+		assert_serves(1);
+		tear_down(state);
+	}
+	holder = 0;
+}
+
+/* Sends chats until nobody takes them any more; a process of its own, as the socket fills up. */
+static pid_t
+start_flood(int i)
+{
+	struct key_request r = chat_now(0);
+	pid_t pid = fork();
+	struct buf b;
+
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	key_request_put(&b, &r);
+	while (send(end[i], b.p, b.n, MSG_NOSIGNAL) > 0)
+		;
+	_exit(0);
+}
+
+static void
+queue_full(void **state)
+{
+	struct key_answer a = { 0 };
+	bool seen = false;
+	pid_t flood;
+
+	assert_serves(1);
+	flood = start_flood(0);
+	while (!seen && get(0, &a)) {
+		assert_true(a.code == ERR_OK || a.code == ERR_BUSY);
+		seen = a.code == ERR_BUSY;
+	}
+	kill(flood, SIGKILL);
+	assert_int_equal(waitpid(flood, NULL, 0), flood);
+	assert_true(seen);
+	/* With the flood's channel its jobs go, and the others are served again. */
+	close_end(0);
+	do {
+		struct key_request r = chat_now(1);
+
+		put(1, &r);
+		assert_true(get(1, &a));
+	} while (a.code == ERR_BUSY);
+	assert_int_equal(a.code, ERR_OK);
+}
+
+static void
+ends_on_sigterm(void **state)
+{
+	int status;
+
+	assert_serves(0);
+	kill(holder, SIGTERM);
+	status = wait_end();
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void
+ends_with_its_channels(void **state)
+{
+	int status;
+
+	assert_serves(0);
+	close_end(0);
+	assert_serves(1);
+	close_end(1);
+	status = wait_end();
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void
+ends_with_work_left(void **state)
+{
+	int status;
+
+	assert_serves(0);
+	for (uint64_t i = 0; i < 100; i++) {
+		struct key_request r = chat_now(i);
+
+		put(0, &r);
+	}
+	kill(holder, SIGTERM);
+	status = wait_end();
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(asked_in_order),
+		ROW(identity_comes_first),
+		ROW(refusals),
+		ROW(misbehaviour),
+		ROW(queue_full),
+		ROW(ends_on_sigterm),
+		ROW(ends_with_its_channels),
+		ROW(ends_with_work_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
