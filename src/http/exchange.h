@@ -41,7 +41,10 @@ struct http_head {
 	uint64_t content_length; /* UINT64_MAX when chunked */
 };
 
-/* The value of the only field of this name; .p NULL when absent; *many true when it came twice. */
+/*
+ * The value of the first field of this name; .p NULL when absent. *many (may be NULL): whether
+ * there is another one.
+ */
 struct span http_field_get(const struct http_head *h, const char *name, bool *many);
 
 struct exchange_ops {

@@ -1,0 +1,521 @@
+#include "http/h1.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core/limits.h"
+#include "core/wipe.h"
+#include "http/budget.h"
+#include "http/h1_exchange.h"
+
+enum {
+	SPARE_MAX = 32,
+	REST_MAX_BYTES = 1 << 20,	/* above any single read */
+	BODY_FIRST_BYTES = 64 << 10,	/* believed of a Content-Length before bytes come */
+	BODY_UNCHARGED_BYTES = 4 << 10, /* the number of connections bounds those */
+};
+
+static struct h1_exchange *
+exchange_take(struct h1 *h)
+{
+	struct wire_host *host = h->host;
+	struct h1_exchange *x = host->spare;
+
+	if (x != NULL) {
+		host->spare = x->next_spare;
+		host->n_spare--;
+	} else if ((x = malloc(sizeof(*x))) == NULL) {
+		return NULL;
+	}
+	memset(x, 0, offsetof(struct h1_exchange, request));
+	x->base.wire = &h1_wire;
+	x->base.origin = (struct exchange_origin){ .tls = h->tls, .loop = host->loop_index };
+	x->h1 = h;
+	buf_init(&x->heap, HEAD_MAX_BYTES);
+	return x;
+}
+
+static void
+exchange_release(struct wire_host *host, struct h1_exchange *x)
+{
+	/* Both may hold somebody's prompt or key. */
+	wipe(x->head_inline,
+	    x->head_n < sizeof(x->head_inline) ? x->head_n : sizeof(x->head_inline));
+	if (x->heap.p != NULL)
+		budget_give(HEAD_MAX_BYTES);
+	buf_fini(&x->heap);
+	buf_fini(&x->body);
+	budget_give(x->body_charged);
+	if (host->n_spare < SPARE_MAX) {
+		x->next_spare = host->spare;
+		host->spare = x;
+		host->n_spare++;
+	} else {
+		free(x);
+	}
+}
+
+void
+wire_host_fini(struct wire_host *w)
+{
+	assert(w->exchanges == 0);
+	while (w->spare != NULL) {
+		struct h1_exchange *x = w->spare;
+
+		w->spare = x->next_spare;
+		free(x);
+	}
+	w->n_spare = 0;
+}
+
+void
+h1_gone(struct h1 *h, bool delivered)
+{
+	struct h1_exchange *x = h->x;
+
+	if (x == NULL)
+		return;
+	h->x = NULL;
+	if (x->began) {
+		h->host->exchanges--;
+		h->host->ops->on_gone(x->handler, delivered);
+	}
+	exchange_release(h->host, x);
+}
+
+static uint64_t
+now_ms(const struct h1 *h)
+{
+	return h->link->ops->now_ms(h->link);
+}
+
+static void
+deadline(struct h1 *h, uint64_t at_ms)
+{
+	h->link->ops->deadline(h->link, at_ms);
+}
+
+static void
+cut(struct h1 *h, bool reset)
+{
+	h->state = H1_CLOSED;
+	h->link->ops->cut(h->link, reset);
+}
+
+static void
+finish(struct h1 *h, bool linger)
+{
+	h->state = H1_CLOSED;
+	h->link->ops->finish(h->link, linger);
+}
+
+void
+h1_stop_reading(struct h1 *h)
+{
+	h->state = H1_ANSWER;
+	deadline(h, 0);
+	h->link->ops->reading(h->link, false);
+}
+
+static void
+become_idle(struct h1 *h)
+{
+	h->state = H1_IDLE;
+	deadline(h, now_ms(h) + h->host->limits.keepalive_idle_ms);
+	h->link->ops->reading(h->link, true);
+}
+
+void
+h1_init(struct h1 *h, struct wire_host *host, struct link *link, bool tls)
+{
+	*h = (struct h1){ .host = host, .link = link, .tls = tls };
+	buf_init(&h->rest, REST_MAX_BYTES);
+	become_idle(h);
+}
+
+/* -- body -- */
+
+/* When the body will be late if no further byte comes: the total, or the minimum rate. */
+static uint64_t
+body_late_ms(const struct h1_exchange *x)
+{
+	const struct http_limits *l = &x->h1->host->limits;
+	uint64_t total = x->body_start_ms + l->body_ms;
+	uint64_t paid = x->body.n * 1000 / l->body_min_rate_bps;
+	uint64_t rate = x->body_start_ms + (paid > l->body_grace_ms ? paid : l->body_grace_ms);
+
+	return rate < total ? rate : total;
+}
+
+/* Room for n more bytes, paid for. */
+static bool
+body_reserve(struct h1_exchange *x, size_t n)
+{
+	const size_t have = x->body.n;
+
+	if (buf_grow(&x->body, n) == NULL)
+		return false;
+	buf_truncate(&x->body, have);
+	if (x->body.cap > x->body_charged && x->body.cap > BODY_UNCHARGED_BYTES) {
+		if (!budget_take(x->body.cap - x->body_charged))
+			return false;
+		x->body_charged = x->body.cap;
+	}
+	return true;
+}
+
+static struct http_fault
+body_put(struct h1_exchange *x, struct span data)
+{
+	if (data.n > x->body_max - x->body.n)
+		return HTTP_FAULT(413, "body above this route's limit");
+	if (data.n > 0 && !body_reserve(x, data.n))
+		return HTTP_FAULT(503, "out of memory for bodies");
+	buf_put(&x->body, data);
+	return HTTP_FINE;
+}
+
+/* Returns false when the request was refused. */
+static bool
+body_start(struct h1 *h, bool more_came)
+{
+	struct h1_exchange *x = h->x;
+	const uint64_t length = x->request.head.content_length;
+	size_t first = length < BODY_FIRST_BYTES ? (size_t)length : BODY_FIRST_BYTES;
+
+	if (length != UINT64_MAX && length > x->body_max) {
+		h1_refuse(h, HTTP_FAULT(413, "body above this route's limit"));
+		return false;
+	}
+	if (x->body_max > SIZE_MAX / 2)
+		x->body_max = SIZE_MAX / 2;
+	x->body_left = length;
+	buf_init(&x->body, (size_t)(length < x->body_max ? length : x->body_max));
+	/* In one piece where the length is known; a promise of more is believed as it comes true. */
+	if (length != UINT64_MAX && !body_reserve(x, first)) {
+		h1_refuse(h, HTTP_FAULT(503, "out of memory for bodies"));
+		return false;
+	}
+	x->body_start_ms = now_ms(h);
+	h->state = H1_BODY;
+	deadline(h, body_late_ms(x));
+	if (x->request.expects_continue && !more_came) {
+		buf_put(h->link->out, SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
+		h->link->ops->kick(h->link);
+	}
+	return true;
+}
+
+static void
+body_whole(struct h1 *h)
+{
+	struct h1_exchange *x = h->x;
+
+	x->whole = true;
+	h1_stop_reading(h);
+	h->host->ops->on_body(x->handler, buf_span(&x->body));
+}
+
+/* Takes bytes of the body; returns how many. */
+static size_t
+read_body(struct h1 *h, struct span in)
+{
+	struct h1_exchange *x = h->x;
+	struct http_fault fault = HTTP_FINE;
+	struct span left = in, data = SPAN_NONE;
+	bool whole = false;
+
+	if (x->request.head.content_length != UINT64_MAX) {
+		data = span_cut(in, 0, in.n < x->body_left ? in.n : (size_t)x->body_left);
+		left = span_cut(in, data.n, in.n);
+		x->body_left -= data.n;
+		fault = body_put(x, data);
+		whole = x->body_left == 0;
+	} else {
+		switch (chunked_read(&x->chunked, &left, &data, &fault)) {
+		case CHUNKED_MORE:
+		case CHUNKED_BAD:
+			break;
+		case CHUNKED_DATA:
+			fault = body_put(x, data);
+			break;
+		case CHUNKED_DONE:
+			whole = true;
+			break;
+		}
+	}
+	if (fault.status != 0)
+		h1_refuse(h, fault);
+	else if (whole)
+		body_whole(h);
+	return in.n - left.n;
+}
+
+/* -- head -- */
+
+static bool
+head_store(struct h1_exchange *x, struct span bytes)
+{
+	if (x->heap.p == NULL && bytes.n <= sizeof(x->head_inline) - x->head_n) {
+		memcpy(x->head_inline + x->head_n, bytes.p, bytes.n);
+	} else {
+		if (x->heap.p == NULL) {
+			if (!budget_take(HEAD_MAX_BYTES))
+				return false;
+			buf_put(&x->heap, span_of(x->head_inline, x->head_n));
+		}
+		buf_put(&x->heap, bytes);
+		if (x->heap.p == NULL)
+			budget_give(HEAD_MAX_BYTES);
+		if (failed(buf_check(&x->heap)))
+			return false;
+	}
+	x->head_n += bytes.n;
+	return true;
+}
+
+static struct span
+head_bytes(const struct h1_exchange *x)
+{
+	return span_of(x->heap.p != NULL ? x->heap.p : x->head_inline, x->head_n);
+}
+
+/* The head is whole: judge it and hand it over. more_came: bytes of what follows are here. */
+static void
+begin(struct h1 *h, bool more_came)
+{
+	struct h1_exchange *x = h->x;
+	struct span bytes = head_bytes(x);
+	struct http_fault fault;
+
+	x->parsed = true;
+	fault = head_parse(&x->request, span_cut(bytes, x->scan.start, bytes.n));
+	if (fault.status != 0) {
+		h1_refuse(h, fault);
+		return;
+	}
+	deadline(h, 0);
+	x->whole = !x->request.head.has_body;
+	x->began = true;
+	h->host->exchanges++;
+	h->state = H1_ANSWER;
+	x->handler = h->host->ops->on_head(h->host->ctx, &x->base, &x->request.head);
+	if (x->wants_body && !x->headed && !x->aborted) {
+		if (x->whole)
+			body_whole(h);
+		else if (!body_start(h, more_came))
+			return;
+	}
+	if (h->state == H1_ANSWER)
+		h1_stop_reading(h);
+}
+
+/* Takes bytes of a head; returns how many. */
+static size_t
+read_head(struct h1 *h, struct span in)
+{
+	struct h1_exchange *x = h->x;
+	struct http_fault fault = HTTP_FINE;
+	size_t end = 0, before, take;
+
+	if (x == NULL && (x = h->x = exchange_take(h)) == NULL) {
+		cut(h, false);
+		return in.n;
+	}
+	/* Mostly the whole head is here; it is then looked at before it is copied. */
+	before = x->head_n;
+	take = in.n < HEAD_MAX_BYTES - before ? in.n : HEAD_MAX_BYTES - before;
+	if (before > 0 && !head_store(x, span_cut(in, 0, take))) {
+		h1_refuse(h, HTTP_FAULT(503, "out of memory for heads"));
+		return in.n;
+	}
+	switch (
+	    head_scan(&x->scan, before > 0 ? head_bytes(x) : span_cut(in, 0, take), &end, &fault)) {
+	case HEAD_BAD:
+		h1_refuse(h, fault);
+		return in.n;
+	case HEAD_WHOLE:
+		take = end - before;
+		if (before > 0)
+			x->head_n = end;
+		break;
+	case HEAD_MORE:
+		if (before + take == HEAD_MAX_BYTES) {
+			h1_refuse(h, HTTP_FAULT(431, "head too large"));
+			return in.n;
+		}
+		/* Empty lines are not a request yet: the connection stays idle. */
+		if (x->scan.start == before + take) {
+			h1_gone(h, false);
+			h->state = H1_IDLE;
+			return in.n;
+		}
+		if (h->state == H1_IDLE) {
+			h->state = H1_HEAD;
+			deadline(h, now_ms(h) + h->host->limits.head_ms);
+		}
+		break;
+	}
+	if (before == 0 && !head_store(x, span_cut(in, 0, take))) {
+		h1_refuse(h, HTTP_FAULT(503, "out of memory for heads"));
+		return in.n;
+	}
+	if (end > 0)
+		begin(h, take < in.n);
+	return take;
+}
+
+/* -- events -- */
+
+/* Takes what can be taken now; returns the bytes that belong to a later request. */
+static size_t
+consume(struct h1 *h, struct span in)
+{
+	while (in.n > 0 && h->state <= H1_BODY) {
+		size_t n = h->state == H1_BODY ? read_body(h, in) : read_head(h, in);
+
+		in = span_cut(in, n, in.n);
+	}
+	return h->state == H1_ANSWER ? in.n : 0;
+}
+
+void
+h1_bytes(struct h1 *h, struct span in)
+{
+	size_t left;
+
+	if (h->state == H1_CLOSED)
+		return;
+	left = consume(h, in);
+	if (left == 0 || (h->x != NULL && h->x->close))
+		return;
+	if (budget_take(left)) {
+		buf_put(&h->rest, span_cut(in, in.n - left, in.n));
+		if (h->rest.n == left)
+			return;
+		budget_give(left);
+	}
+	h1_gone(h, false);
+	cut(h, false);
+}
+
+static void
+forget_rest(struct h1 *h)
+{
+	budget_give(h->rest.n);
+	buf_fini(&h->rest);
+	h->rest_at = 0;
+}
+
+/* The answer has left: go on with what the client sent meanwhile. */
+static void
+next(struct h1 *h)
+{
+	become_idle(h);
+	if (h->rest.n > 0) {
+		size_t left = consume(h, span_cut(buf_span(&h->rest), h->rest_at, h->rest.n));
+
+		h->rest_at = h->rest.n - left;
+		if (left == 0)
+			forget_rest(h);
+	}
+	if (h->state == H1_IDLE && h->host->draining)
+		finish(h, false);
+}
+
+void
+h1_flushed(struct h1 *h)
+{
+	struct h1_exchange *x = h->x;
+	size_t queued = h->link->ops->queued(h->link);
+
+	if (x == NULL)
+		return;
+	if (x->full && queued <= STREAM_LOW_BYTES && !x->ended && !x->aborted) {
+		x->full = false;
+		h->host->ops->on_room(x->handler);
+		queued = h->link->ops->queued(h->link);
+	}
+	if (x->aborted) {
+		bool reset = x->headed && x->framing == H1_TO_END;
+
+		h1_gone(h, false);
+		cut(h, reset);
+	} else if (x->ended && queued == 0) {
+		bool close = x->close, linger = !x->whole;
+
+		h1_gone(h, true);
+		if (close)
+			finish(h, linger);
+		else
+			next(h);
+	}
+}
+
+void
+h1_eof(struct h1 *h)
+{
+	switch (h->state) {
+	case H1_IDLE:
+		finish(h, false);
+		break;
+	case H1_HEAD:
+	case H1_BODY:
+		h1_refuse(h, HTTP_FAULT(400, "RFC 9112 8: the request ends early"));
+		break;
+	case H1_ANSWER:
+	case H1_CLOSED:
+		break;
+	}
+}
+
+void
+h1_hangup(struct h1 *h)
+{
+	/*
+	 * A client that is gone resets at the next byte it gets, and its upstream call can be
+	 * cancelled; one that only ended its side skips an interim answer and gets its own. A
+	 * stream that has begun finds out with its next event.
+	 */
+	if (h->state == H1_ANSWER && !h->x->headed && !h->x->request.http10) {
+		buf_put(h->link->out, SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
+		h->link->ops->kick(h->link);
+	}
+}
+
+void
+h1_deadline(struct h1 *h)
+{
+	switch (h->state) {
+	case H1_IDLE:
+		finish(h, false);
+		break;
+	case H1_HEAD:
+		h1_refuse(h, HTTP_FAULT(408, "the head came too slowly"));
+		break;
+	case H1_BODY:
+		if (now_ms(h) >= body_late_ms(h->x))
+			h1_refuse(h, HTTP_FAULT(408, "the body came too slowly"));
+		else
+			deadline(h, body_late_ms(h->x));
+		break;
+	case H1_ANSWER:
+	case H1_CLOSED:
+		break;
+	}
+}
+
+void
+h1_drain(struct h1 *h)
+{
+	if (h->state == H1_IDLE)
+		finish(h, false);
+}
+
+void
+h1_lost(struct h1 *h)
+{
+	h->state = H1_CLOSED;
+	h1_gone(h, false);
+	forget_rest(h);
+}
