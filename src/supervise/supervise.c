@@ -32,7 +32,7 @@ struct supervisor {
 	int *keyholder_end, *worker_end; /* opt->loops socket pairs; -1: closed */
 	sigset_t waited, before;
 	bool told;		/* the worker was asked to stop */
-	bool killed;		/* by a second signal */
+	bool killed;		/* whoever still ends, we ended it: not worth a line */
 	bool keyholder_died;	/* with an error, or while it was needed */
 	uint64_t stop_after_us; /* monotonic; 0: nobody is late */
 };
@@ -210,6 +210,7 @@ reap_both(struct supervisor *s)
 static void
 kill_both(struct supervisor *s)
 {
+	s->killed = true;
 	tell(&s->worker, SIGKILL);
 	tell(&s->keyholder, SIGKILL);
 }
@@ -261,7 +262,6 @@ watch(struct supervisor *s)
 			s->told = true;
 			tell(&s->worker, SIGTERM);
 		} else if (sig != SIGCHLD) {
-			s->killed = true;
 			kill_both(s);
 		}
 	}
@@ -274,10 +274,8 @@ run(struct supervisor *s)
 
 	TRY(open_channels(s));
 	TRY(start(s, &s->keyholder));
-	if (failed(e = start(s, &s->worker))) {
+	if (failed(e = start(s, &s->worker)))
 		kill_both(s);
-		s->killed = true;
-	}
 	/* Held here, the ends would keep a dead process's channels open for the other. */
 	close_channels(s);
 	watch(s);
