@@ -159,10 +159,12 @@ put_members(struct rq *rq, struct buf *b)
 	}
 	if (rq->has_peer) {
 		r.upstream.host = span_str(rq->peer.host);
-		r.upstream.tls = span_str(rq->peer.version);
-		r.upstream.spki = rq->peer.tls ? rq->peer.spki : NULL;
-		r.upstream.cert = rq->peer.tls ? rq->peer.cert : NULL;
 		r.upstream.request_id = rq->upstream_id;
+	}
+	if (rq->has_peer && rq->peer.tls) {
+		r.upstream.tls = span_str(rq->peer.version);
+		r.upstream.spki = rq->peer.spki;
+		r.upstream.cert = rq->peer.cert;
 	}
 	if (rq->answer.served_model[0] != '\0')
 		r.served_model = span_str(rq->answer.served_model);

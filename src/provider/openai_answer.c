@@ -279,9 +279,23 @@ read_chunk(struct answer *a, const struct json *doc, struct buf *b)
 	return OK;
 }
 
+/*
+ * Data lines that were joined with LF (providers.md 12, rule 3) become one line again: what we
+ * splice must not break our own framing. In valid JSON a bare LF is white space.
+ */
+static void
+put_one_line(struct buf *b, struct span data)
+{
+	uint8_t *line = buf_grow(b, data.n);
+
+	for (size_t i = 0; line != NULL && i < data.n; i++)
+		line[i] = data.p[i] == '\n' || data.p[i] == '\r' ? ' ' : data.p[i];
+}
+
 struct err
 openai_event(struct answer *a, struct span data, struct buf *b, enum stream_state *state)
 {
+	struct buf line;
 	struct json doc;
 	struct err e;
 
@@ -292,10 +306,18 @@ openai_event(struct answer *a, struct span data, struct buf *b, enum stream_stat
 	}
 	if (span_trim(data).n == 0)
 		return OK;
-	if (failed(json_parse(&doc, data, JSON_MAX_NODES)))
-		return FAIL(UPSTREAM, "upstream: an event is no JSON");
-	e = read_chunk(a, &doc, b);
-	json_fini(&doc);
+	buf_init(&line, SSE_EVENT_MAX_BYTES);
+	if (memchr(data.p, '\n', data.n) != NULL || memchr(data.p, '\r', data.n) != NULL) {
+		put_one_line(&line, data);
+		data = buf_span(&line);
+	}
+	if (failed(buf_check(&line)) || failed(json_parse(&doc, data, JSON_MAX_NODES))) {
+		e = FAIL(UPSTREAM, "upstream: an event is no JSON");
+	} else {
+		e = read_chunk(a, &doc, b);
+		json_fini(&doc);
+	}
+	buf_fini(&line);
 	return e;
 }
 
