@@ -4,6 +4,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http2 from 'node:http2';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import { root } from './gateway.mjs';
@@ -45,10 +46,9 @@ export async function startFakeOpenAI({ http1 = false } = {}) {
 	const queue = [];
 	const calls = [];
 	const sessions = new Set();
-	const server = http2.createSecureServer({
-		key: certificates.key, cert: certificates.cert, allowHTTP1: true,
-		ALPNProtocols: http1 ? ['http/1.1'] : ['h2', 'http/1.1'],
-	});
+	const { key, cert } = certificates;
+	const server = http1 ? https.createServer({ key, cert })
+		: http2.createSecureServer({ key, cert, allowHTTP1: true });
 	server.on('session', session => sessions.add(session));
 	server.on('connection', socket => {
 		sessions.add(socket);
@@ -72,11 +72,12 @@ export async function startFakeOpenAI({ http1 = false } = {}) {
 				call,
 				head: (status, headers) => response.writeHead(status, headers),
 				// Resolves once the bytes were taken, so that they leave as their own piece.
-				write: bytes => new Promise(ok => {
+				write: bytes => {
 					const piece = Buffer.from(bytes);
 					call.sent = Buffer.concat([call.sent, piece]);
-					response.write(piece, () => ok());
-				}),
+					const taken = new Promise(ok => response.write(piece, () => ok()));
+					return Promise.race([taken, call.closed]);
+				},
 				end: () => response.end(),
 				cut: () => (response.stream ? response.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR)
 					: request.socket.destroy()),

@@ -49,8 +49,12 @@ function healthy(port) {
 	});
 }
 
+// Resolves when all its output has been read; a program that is not there is an end, too.
 function exited(child) {
-	return new Promise(ok => child.once('close', (code, signal) => ok({ code, signal })));
+	return new Promise(ok => {
+		child.once('error', error => ok({ code: null, signal: null, error: error.message }));
+		child.once('close', (code, signal) => ok({ code, signal }));
+	});
 }
 
 // The environment of the machine must not decide what a test sees.

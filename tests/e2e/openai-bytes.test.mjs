@@ -161,10 +161,10 @@ test('S4: usage that the provider did not give is estimated, and says so', async
 });
 
 test('E3, S6: a stream that ends without its finish reason has failed', async () => {
-	const whole = fixture('chat-text-stream-usage.sse').toString();
-	const cut = whole.slice(0, whole.indexOf('"finish_reason":"stop"') - 300);
+	const all = fixture('chat-text-stream-usage.sse').toString();
+	const cut = all.slice(0, all.indexOf('"finish_reason":"stop"') - 200);
 	const begun = cut.slice(0, cut.lastIndexOf('\n\n') + 2);
-	assert.ok(begun.includes('"content":"This"'));
+	assert.ok(begun.includes('This'));
 	for (const how of [{ cut: true }, { cut: false }]) {
 		fake.answer(stream(begun, how));
 		const request = JSON.stringify({ ...ask, stream: true });
