@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <curl/curl.h>
 
 #include "core/limits.h"
@@ -14,8 +15,9 @@
 #include "net/upstream_head.h"
 
 enum {
-	CONNECTIONS_MAX = 2048, /* a loop's, all upstreams; HTTP/1.1 needs one a stream */
-	IDLE_MAX_S = 60,	/* an idle one is not reused after: peers close theirs soon */
+	CONNECTIONS_MAX = 2048,	   /* a loop's, all upstreams; HTTP/1.1 needs one a stream */
+	RECEIVE_BYTES = 256 << 10, /* 2.5 MB a second at 100 ms */
+	IDLE_MAX_S = 60,	   /* an idle one is not reused after: peers close theirs soon */
 };
 
 struct egress {
@@ -332,6 +334,18 @@ on_write(char *p, size_t size, size_t n, void *ctx)
 	return c->cancelled ? CURL_WRITEFUNC_ERROR : n;
 }
 
+/* What the kernel takes in while we pause is memory too; left alone it grows to megabytes. */
+static int
+on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+	const int bytes = RECEIVE_BYTES;
+
+	(void)ctx, (void)purpose;
+	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0
+	    ? CURL_SOCKOPT_OK
+	    : CURL_SOCKOPT_ERROR;
+}
+
 static CURLcode
 on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
 {
@@ -424,11 +438,11 @@ set_policy(CURL *h, const struct egress *e)
 	SET(CURLOPT_SSL_CTX_DATA, e->roots);
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* every connection is verified on its own */
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
 	SET(CURLOPT_PIPEWAIT, 1L); /* share a connection that is about to stand */
 	SET(CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);
 	SET(CURLOPT_TCP_NODELAY, 1L);
+	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait on the loop for a resolver's thread */
 	SET(CURLOPT_POST, 1L);
@@ -504,13 +518,15 @@ egress_free(struct egress *e)
 /* --- the caller's side ------------------------------------------------------------------- */
 
 static struct err
-set_call(struct egress_call *c)
+set_call(struct egress_call *c, bool never_pauses)
 {
+	const long version = never_pauses ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 	CURL *h = c->easy = curl_easy_duphandle(c->e->policy);
 
 	memcpy(c->peer.host, c->out.host, sizeof(c->peer.host));
 	if (h != NULL && curl_easy_setopt(h, CURLOPT_PRIVATE, c) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_CURLU, c->out.url) == CURLE_OK &&
+	    curl_easy_setopt(h, CURLOPT_HTTP_VERSION, version) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->out.field) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.n) == CURLE_OK &&
 	    /* Ours fires first; libcurl divides its own among a host's addresses. */
@@ -564,7 +580,7 @@ egress_start(struct egress *e, const struct egress_request *r, struct egress_cal
 	upstream_head_init(&c->head);
 	LIST_INSERT_HEAD(&e->calls, c, entry);
 	if (failed(bad = outgoing_init(&c->out, r->url, r->field, e->allow_plain)) ||
-	    failed(bad = set_call(c)) ||
+	    failed(bad = set_call(c, r->never_pauses)) ||
 	    failed(bad = set_timer(c, or_default(r->total_ms, UPSTREAM_TOTAL_MS)))) {
 		call_free(c);
 		return bad;

@@ -2,8 +2,7 @@
  * egress.h - HTTPS requests to providers, one multi handle a loop. Hides libcurl.
  *
  * TLS is verified (name and chain), redirects are not followed, no proxy or .netrc of the
- * environment counts, identity encoding only. HTTP/2 by ALPN, else HTTP/1.1. Connections are
- * shared by later calls. Nothing is ever sent twice: who wants to retry starts another call, and
+ * environment counts, identity encoding only. Connections are kept for later calls. Nothing is ever sent twice: who wants to retry starts another call, and
  * only EGRESS_CONNECT and EGRESS_TLS say that the upstream has not seen this one (E4).
  */
 #ifndef NET_EGRESS_H
@@ -52,7 +51,7 @@ enum egress_fault {
 struct egress_ops {
 	/* The final response head, of any status. Fields: see egress_field(). */
 	void (*on_head)(void *ctx, struct egress_call *c, unsigned status);
-	/* Body bytes. Returning false pauses: the same bytes come again after egress_resume(). */
+	/* Body bytes, at least one. False pauses: the same bytes come again after egress_resume(). */
 	bool (*on_body)(void *ctx, struct egress_call *c, struct span bytes);
 	/* Last call, exactly once unless cancelled. The call is dead afterwards. */
 	void (*on_done)(void *ctx, struct egress_call *c, enum egress_fault fault);
@@ -67,6 +66,12 @@ struct egress_request {
 	uint32_t first_byte_ms; /* from then until the whole final response head */
 	uint32_t gap_ms;	/* between body bytes; our own pauses do not count */
 	uint32_t total_ms;	/* of all, pauses included */
+	/*
+	 * on_body never returns false: the call may be one of several on an HTTP/2 connection. Else
+	 * it is HTTP/1.1, whose flow control reaches the upstream; libcurl's HTTP/2 takes in up to
+	 * 32 MiB for a paused stream.
+	 */
+	bool never_pauses;
 	const struct egress_ops *ops;
 	void *ctx;
 };

@@ -94,9 +94,7 @@ end_link(struct link *l, enum end end)
 		link_drain(l);
 		break;
 	case END_FIN:
-		link_close_notify(l);
-		shutdown(l->fd, SHUT_WR);
-		link_drain(l);
+		link_end(l, true);
 		break;
 	case END_RESET:
 		link_reset(l);
@@ -531,6 +529,41 @@ test_pause_ends_by_total(void **state)
 	stub_stop(s);
 }
 
+/* FLT-26: sends without end until nothing has been taken for a while; says how much was. */
+static void
+play_flood(struct link *l)
+{
+	atomic_ulong *sent = (atomic_ulong *)(uintptr_t)l->stub->arg;
+	const int little = 64 << 10;
+	struct pollfd room = { .fd = l->fd, .events = POLLOUT };
+	ssize_t n;
+
+	setsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof(little));
+	if (!link_request(l) || !link_send(l, SPAN_LIT("HTTP/1.1 200 OK\r\n\r\n")))
+		return;
+	while (poll(&room, 1, 300) == 1 && *sent < (64 << 20) &&
+	    (n = send(l->fd, long_body, 65536, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+		atomic_fetch_add(sent, (unsigned long)n);
+	link_end(l, true);
+}
+
+static void
+test_pause_reaches_the_upstream(void **state)
+{
+	atomic_ulong sent = 0;
+	struct stub *s = stub_start(play_flood, &sent, NULL);
+	struct probe p = { .pauses = 1, .pause_ms = 800 };
+
+	probe_open(NULL, true);
+	probe_call(&p, HOST, s->port, (struct egress_request){ .gap_ms = 5000 });
+	assert_int_equal(p.fault, EGRESS_NONE);
+	assert_int_equal(p.body.n, sent);
+	assert_true(sent < (2 << 20));
+	probe_fini(&p);
+	probe_close();
+	stub_stop(s);
+}
+
 /* --- cancels ----------------------------------------------------------------------------- */
 
 static void
@@ -783,6 +816,7 @@ main(void)
 		cmocka_unit_test(test_not_reached),
 		cmocka_unit_test(test_pauses),
 		cmocka_unit_test(test_pause_ends_by_total),
+		cmocka_unit_test(test_pause_reaches_the_upstream),
 		cmocka_unit_test(test_cancel_in_callbacks),
 		cmocka_unit_test(test_cancel_another),
 		cmocka_unit_test(test_cancel_outside),

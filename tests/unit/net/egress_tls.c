@@ -22,7 +22,7 @@ play_answer(struct link *l)
 	while (link_request(l))
 		if (!link_send(l, SPAN_LIT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")))
 			return;
-	link_close_notify(l);
+	link_end(l, true);
 }
 
 /* --- the record -------------------------------------------------------------------------- */
@@ -246,10 +246,10 @@ play_row(struct link *l)
 	if (!link_request(l))
 		return;
 	link_send(l, row->answer);
-	if (row->end == END_NOTIFY)
-		link_close_notify(l);
 	if (row->end == END_RESET)
 		link_reset(l);
+	else
+		link_end(l, row->end == END_NOTIFY);
 }
 
 static void

@@ -124,12 +124,20 @@ link_reset(struct link *l)
 	setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
-/* A TLS connection ends as it should; without this call it is cut. */
+/*
+ * Ends our direction, with close_notify or without, and waits for the other one: closing with
+ * bytes unread would send a reset, which may overtake what was sent.
+ */
 static inline void
-link_close_notify(struct link *l)
+link_end(struct link *l, bool notify)
 {
-	if (l->ssl != NULL)
+	uint8_t piece[4096];
+
+	if (notify && l->ssl != NULL)
 		SSL_shutdown(l->ssl);
+	shutdown(l->fd, SHUT_WR);
+	while (recv(l->fd, piece, sizeof(piece), 0) > 0)
+		;
 }
 
 /* --- the stub ---------------------------------------------------------------------------- */
