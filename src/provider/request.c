@@ -378,6 +378,20 @@ param_of(const struct request *rq, uint32_t name)
 	return PARAM_COUNT;
 }
 
+/*
+ * A parameter of the other endpoint: never passed on as unknown. `messages` beside `prompt` would
+ * reach the provider's chat path without being hashed.
+ */
+static bool
+is_elsewhere(const struct request *rq, uint32_t name)
+{
+	for (enum param p = 0; p < PARAM_COUNT; p++)
+		if ((params[p].endpoints & (int)rq->endpoint) == 0 &&
+		    json_is(&rq->doc, name, params[p].name))
+			return true;
+	return false;
+}
+
 bool
 request_knows(const struct request *rq, uint32_t name)
 {
@@ -419,6 +433,14 @@ collect(struct reader *r)
 		if (++members > 256)
 			return refuse(
 			    r->no, "invalid_value", "", "The body has more than 256 members.");
+		if (p == PARAM_COUNT && is_elsewhere(rq, c) &&
+		    json_type(&rq->doc, c + 1) != JSON_NULL) {
+			char name[65];
+
+			refusal_name(name, json_inner(&rq->doc, c));
+			return refuse(r->no, "unsupported_parameter", name,
+			    "%s is not a parameter of this endpoint.", name);
+		}
 		if (p < PARAM_COUNT)
 			rq->at[p] = json_type(&rq->doc, c + 1) == JSON_NULL ? JSON_NONE : c + 1;
 		else if (rq->unknown == JSON_NONE && json_type(&rq->doc, c + 1) != JSON_NULL)
