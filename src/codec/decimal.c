@@ -1,5 +1,6 @@
 #include "codec/decimal.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -142,7 +143,10 @@ reads_back(const char *digits, size_t n, int exponent, double v)
 
 /*
  * The fewest digits that read back as v (> 0), and of those the nearest. d.ddd times ten to
- * *exponent; returns their number.
+ * *exponent; returns their number, trailing zeros counted.
+ *
+ * Two decimals of up to 15 digits are never the same normal double, so that fewer digits than 15
+ * show as zeros at the end of 15. Subnormal ones have less room and are tried from one digit on.
  *
  * Below a power of two doubles lie twice as dense as above it. There the nearest n digits can lie
  * just below v and miss it while the next ones above still hit it: 2^-44 is 5.684341886080802e-14.
@@ -150,19 +154,19 @@ reads_back(const char *digits, size_t n, int exponent, double v)
 static size_t
 shortest(double v, char digits[static DOUBLE_DIGITS], int *exponent)
 {
-	for (size_t n = 1;; n++) {
+	for (size_t n = v < DBL_MIN ? 1 : DBL_DIG;; n++) {
 		char text[DOUBLE_DIGITS + 16];
+		const char *p;
 		int e = 0;
-		char *mark;
 
 		(void)snprintf(text, sizeof(text), "%.*e", (int)n - 1, v);
-		mark = strchr(text, 'e');
 		digits[0] = text[0];
 		if (n > 1)
 			memcpy(digits + 1, text + 2, n - 1);
-		for (const char *p = mark + 2; *p != '\0'; p++)
-			e = e * 10 + (*p - '0');
-		*exponent = mark[1] == '-' ? -e : e;
+		p = text + (n > 1 ? n + 1 : 1); /* at the e */
+		for (size_t i = 2; p[i] != '\0'; i++)
+			e = e * 10 + (p[i] - '0');
+		*exponent = p[1] == '-' ? -e : e;
 		if (n == DOUBLE_DIGITS || reads_back(digits, n, *exponent, v))
 			return n;
 		next_digits(digits, n, exponent);
@@ -182,7 +186,7 @@ void
 decimal_put_repr(struct buf *b, double v)
 {
 	char digits[DOUBLE_DIGITS];
-	int exponent, shown;
+	int exponent;
 	size_t n;
 
 	if (signbit(v))
@@ -201,10 +205,9 @@ decimal_put_repr(struct buf *b, double v)
 			buf_put(b, span_of(digits + 1, n - 1));
 		}
 		buf_put_str(b, exponent < 0 ? "e-" : "e+");
-		shown = abs(exponent);
-		if (shown < 10)
+		if (abs(exponent) < 10)
 			buf_put_byte(b, '0');
-		buf_put_u64(b, (uint64_t)shown);
+		buf_put_u64(b, (uint64_t)abs(exponent));
 	} else if (exponent < 0) {
 		buf_put_str(b, "0.");
 		put_zeros(b, -exponent - 1);

@@ -1,5 +1,6 @@
 #include "codec/json.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,16 +134,21 @@ scan_escape(struct index *x)
 }
 
 /*
- * Eight bytes at once: none is a quote, a backslash, a control byte or above 0x7f. A borrow
- * between bytes can only say "not plain" of a word whose lower bytes were not plain already.
+ * How many of the eight bytes at p come before the first that is a quote, a backslash, a control
+ * byte or above 0x7f. In the mask a borrow may flag bytes wrongly, but only later ones.
  */
-static bool
-all_plain(uint64_t w)
+static size_t
+plain_bytes(const uint8_t *p)
 {
 	const uint64_t ones = 0x0101010101010101, high = 0x8080808080808080;
-	uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
+	uint64_t w, quote, slash, mask;
 
-	return (((w - ones * 0x20) | (quote - ones) | (slash - ones) | w) & high) == 0;
+	memcpy(&w, p, sizeof(w));
+	w = le64toh(w); /* the first byte is the lowest */
+	quote = w ^ (ones * '"');
+	slash = w ^ (ones * '\\');
+	mask = ((w - ones * 0x20) | (quote - ones) | (slash - ones) | w) & high;
+	return mask == 0 ? sizeof(w) : (size_t)__builtin_ctzll(mask) / 8;
 }
 
 /* A string, quotes included; the cursor stands on the first quote. */
@@ -153,15 +159,14 @@ scan_string(struct index *x)
 	uint32_t escapes = 0;
 
 	for (;;) {
-		uint64_t w;
 		size_t len;
 		uint8_t c;
 
-		while (x->n - x->at >= sizeof(w)) {
-			memcpy(&w, x->p + x->at, sizeof(w));
-			if (!all_plain(w))
+		while (x->n - x->at >= 8) {
+			len = plain_bytes(x->p + x->at);
+			x->at += len;
+			if (len < 8)
 				break;
-			x->at += sizeof(w);
 		}
 		if (x->at == x->n)
 			return FAIL(MALFORMED, "RFC 8259 7: a string without its end");

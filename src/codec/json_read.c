@@ -1,6 +1,7 @@
 #include "codec/json.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "codec/decimal.h"
 #include "core/limits.h"
@@ -216,7 +217,16 @@ decode(struct span inner, uint32_t lone, struct arena *a, struct span *out)
 	/* No escape is shorter than the UTF-8 of what it stands for. */
 	if ((p = arena_alloc(a, inner.n + 4)) == NULL)
 		return FAIL(NOMEM, "json: string");
-	while (json_point(&it, &cp)) {
+	while (it.at < inner.n) {
+		const uint8_t *rest = inner.p + it.at;
+		const uint8_t *escape = memchr(rest, '\\', inner.n - it.at);
+		size_t plain = escape == NULL ? inner.n - it.at : (size_t)(escape - rest);
+
+		memcpy(p + n, rest, plain);
+		n += plain;
+		it.at += plain;
+		if (!json_point(&it, &cp))
+			break;
 		if (cp >= 0xd800 && cp <= 0xdfff && lone != 0)
 			cp = lone;
 		n += json_utf8(cp, p + n);

@@ -93,7 +93,7 @@ put_textual(const struct canon *c, uint32_t at)
 static struct err
 put_part(const struct canon *c, uint32_t at)
 {
-	uint32_t type, text, name;
+	uint32_t type, name;
 
 	if (json_type(c->doc, at) != JSON_OBJECT) {
 		put_name(c, "{", "text");
@@ -103,8 +103,9 @@ put_part(const struct canon *c, uint32_t at)
 	}
 	type = json_get(c->doc, at, "type");
 	if (json_is(c->doc, type, "text")) {
+		uint32_t text = json_get(c->doc, at, "text");
+
 		put_name(c, "{", "text");
-		text = json_get(c->doc, at, "text");
 		if (truthy(c, text))
 			TRY(put_value(c, text));
 		else

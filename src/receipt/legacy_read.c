@@ -144,14 +144,13 @@ absorb_text(struct reader *r, const struct json *doc, uint32_t at)
 static struct err
 read_tool_calls(struct reader *r, const struct json *doc, uint32_t at)
 {
-	uint32_t function;
-
 	TRY(output_tool_calls(&r->out, doc, at));
 	if (at == JSON_NONE || json_type(doc, at) != JSON_ARRAY)
 		return OK;
 	for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c)) {
+		uint32_t function = json_get(doc, c, "function");
+
 		TRY(check_unique(r, doc, c));
-		function = json_get(doc, c, "function");
 		if (function != JSON_NONE && json_type(doc, function) == JSON_OBJECT)
 			TRY(check_unique(r, doc, function));
 	}
@@ -264,7 +263,7 @@ read_event(struct reader *r, struct span data)
 static struct err
 read_stream(struct reader *r, struct span in)
 {
-	struct span event;
+	struct span event = SPAN_NONE;
 	struct sse sse;
 	struct err e = OK;
 

@@ -277,7 +277,6 @@ def main():
     while sum(e is not None for e in expected) < WANTED:
         chat = maker.rng.random() < 0.8
         text = maker.request(chat)
-        # A dict keeps lone surrogates apart that a pair of escapes would join: loads() decides.
         try:
             expected.append(canonical(json.loads(text), chat))
         except Refused:
