@@ -176,6 +176,17 @@ count(const struct key_ticket *t)
 	    METRIC_SIGN_SECONDS, NULL, (double)(clock_monotonic_us() - t->asked_us) / 1e6);
 }
 
+static struct key_ticket *
+find_sent(const struct key_client *c, uint64_t number)
+{
+	struct key_ticket *t;
+
+	TAILQ_FOREACH(t, &c->sent, link)
+	if (t->number == number)
+		return t;
+	return NULL;
+}
+
 /* FALSE: not an answer to anything we asked. */
 static bool
 take_answer(struct key_client *c, struct span datagram)
