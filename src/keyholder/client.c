@@ -181,9 +181,9 @@ find_sent(const struct key_client *c, uint64_t number)
 {
 	struct key_ticket *t;
 
-	TAILQ_FOREACH(t, &c->sent, link)
-	if (t->number == number)
-		return t;
+	for (t = TAILQ_FIRST(&c->sent); t != NULL; t = TAILQ_NEXT(t, link))
+		if (t->number == number)
+			return t;
 	return NULL;
 }
 
@@ -196,10 +196,7 @@ take_answer(struct key_client *c, struct span datagram)
 
 	if (failed(key_answer_parse(&a, datagram)))
 		return false;
-	TAILQ_FOREACH(t, &c->sent, link)
-	if (t->number == a.ticket)
-		break;
-	if (t == NULL || t->type != a.type)
+	if ((t = find_sent(c, a.ticket)) == NULL || t->type != a.type)
 		return false;
 	if (a.code == ERR_OK)
 		count(t);
@@ -234,9 +231,9 @@ next_due(const struct key_client *c)
 {
 	struct key_ticket *t;
 
-	TAILQ_FOREACH(t, &c->sent, link)
-	if (t->fn != NULL)
-		return t;
+	for (t = TAILQ_FIRST(&c->sent); t != NULL; t = TAILQ_NEXT(t, link))
+		if (t->fn != NULL)
+			return t;
 	return TAILQ_FIRST(&c->waiting);
 }
 
