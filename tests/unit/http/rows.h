@@ -67,8 +67,11 @@ row_decode(struct buf *out, const char *p, char until)
 			buf_init(&piece, 4096);
 			/* The piece has no braces: one level. */
 			p = row_decode(&piece, p + 1, '}');
-			while (times-- > 0)
-				buf_put(out, buf_span(&piece));
+			if (piece.n == 1) /* one of them is 20 MiB long */
+				memset(buf_grow(out, times), piece.p[0], times);
+			else
+				while (times-- > 0)
+					buf_put(out, buf_span(&piece));
 			buf_fini(&piece);
 			break;
 		default:
