@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
 #include "gateway/config.h"
 #include "gateway/options.h"
 #include "gateway/worker.h"
@@ -54,12 +52,7 @@ run_worker(void *ctx, const int *channel)
 	struct program *p = ctx;
 	int status;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		log_msg(LOG_ERROR, "worker: libcurl did not start");
-		return 1;
-	}
 	status = worker_main(&p->gw, &p->listeners, channel);
-	curl_global_cleanup();
 	config_unload(&p->gw);
 	return status;
 }

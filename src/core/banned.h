@@ -18,7 +18,12 @@
 #pragma GCC poison strtol strtoul strtoll strtoull	/* core/span.h: span_u64 */
 #pragma GCC poison gmtime localtime ctime asctime	/* gmtime_r, and sys/clock.h */
 #pragma GCC poison memcmp bcmp				/* span_eq; ct_equal for secrets */
-#pragma GCC poison rand srand random drand48		/* crypto/rng.h */
 #pragma GCC poison setlocale
+
+/* Words that libraries use for parameters and fields: only calling the function is an error. */
+#define BANNED __attribute__((error("banned: see core/banned.h")))
+int rand(void) BANNED;	  /* crypto/rng.h */
+long random(void) BANNED; /* crypto/rng.h */
+double drand48(void) BANNED;
 
 #endif
