@@ -101,8 +101,8 @@ which_key(void **state)
 	assert_false(a.has_attestation);
 	assert_int_equal(a.key.x[0], 0x75);
 	receipt_anchor_fini(&a);
-	assert_int_equal(
-	    receipt_anchor_read(&a, buf_span(&jwks), SPAN_LIT("another")).code, ERR_REFUSED);
+	assert_string_equal(receipt_anchor_read(&a, buf_span(&jwks), SPAN_LIT("another")).what,
+	    "RFC 7517 4.5: no such key in the key set");
 	assert_int_equal(receipt_anchor_read(&a, buf_span(&jwks), SPAN_LIT("")).code, ERR_REFUSED);
 
 	two = text_with(buf_span(&jwks), "\"keys\": [", "\"keys\": [{\"kty\":\"OKP\"},");
@@ -116,6 +116,38 @@ which_key(void **state)
 	assert_true(a.has_attestation);
 	receipt_anchor_fini(&a);
 	buf_fini(&two);
+	buf_fini(&jwks);
+}
+
+/* R1: whoever wrote the set cannot give the key another name. */
+static void
+other_name(void **state)
+{
+	static const char *const names[] = { "\"another\"", "\"\"", "1", "null" };
+	struct buf jwks = text_vector("jwks.json");
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct buf text = text_with(buf_span(&jwks), "\"" KID "\"", names[i]);
+		struct receipt_anchor a;
+
+		assert_int_equal(
+		    receipt_anchor_read(&a, buf_span(&text), SPAN_NONE).code, ERR_REFUSED);
+		buf_fini(&text);
+	}
+	buf_fini(&jwks);
+}
+
+static void
+too_large(void **state)
+{
+	struct buf jwks = text_vector("jwks.json"), text;
+	struct receipt_anchor a;
+
+	buf_init(&text, 2 << 20);
+	memset(buf_grow(&text, 1 << 20), ' ', 1 << 20);
+	buf_put(&text, buf_span(&jwks));
+	assert_int_equal(receipt_anchor_read(&a, buf_span(&text), SPAN_NONE).code, ERR_TOO_LARGE);
+	buf_fini(&text);
 	buf_fini(&jwks);
 }
 
@@ -159,6 +191,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members),
 		cmocka_unit_test(which_key),
+		cmocka_unit_test(other_name),
+		cmocka_unit_test(too_large),
 		cmocka_unit_test(kid_of_a_header),
 	};
 

@@ -37,7 +37,7 @@ static const struct {
 	{ "R8: a claim twice, spelled with an escape", "{\"iss\"", "{\"\\u006ati\":1,\"iss\"",
 	    ERR_MALFORMED },
 	{ "R8: a member twice, deeper", "{\"host\"", "{\"host\":\"x\",\"host\"", ERR_MALFORMED },
-	{ "R7: not an object", "{\"iss\"", "[{\"iss\"", ERR_MALFORMED },
+	{ "RFC 8259: no JSON", "{\"iss\"", "[{\"iss\"", ERR_MALFORMED },
 
 	{ "iss: absent", "\"iss\"", "\"isz\"", ERR_MALFORMED },
 	{ "iss: without 0x", "\"0xb6", "\"00b6", ERR_MALFORMED },
@@ -172,6 +172,8 @@ values(void **state)
 {
 	struct receipt_claims c;
 
+	assert_string_equal(receipt_claims_read(&c, SPAN_LIT("[1]")).what,
+	    "interfaces.md R7: the claims are not an object");
 	assert_int_equal(receipt_claims_read(&c, span_str(good)).code, ERR_OK);
 	assert_true(span_eq(c.iss, SPAN_LIT("0x" KECCAK)));
 	assert_true(span_eq(c.jti, SPAN_LIT("chatcmpl-1")));

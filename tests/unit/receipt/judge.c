@@ -260,6 +260,7 @@ static const struct {
 	    NULL, false },
 	{ "white space", R5(" \"x.y" END LAST), ERR_MALFORMED, NULL, false },
 	{ "a number", R5("1}\n\n" LAST), ERR_MALFORMED, NULL, false },
+	{ "another byte for the quote", R5("1x.y" END LAST), ERR_MALFORMED, NULL, false },
 	{ "cut before the string", R5(""), ERR_MALFORMED, NULL, false },
 	{ "cut in the string", R5("\"x.y"), ERR_MALFORMED, NULL, false },
 	{ "cut after the string", R5("\"x.y\""), ERR_MALFORMED, NULL, false },

@@ -12,6 +12,7 @@
 #include "codec/hex.h"
 #include "core/limits.h"
 #include "crypto/digest.h"
+#include "crypto/jws.h"
 #include "crypto/pss.h"
 #include "receipt/legacy.h"
 #include "receipt/signed_answer.h"
@@ -191,6 +192,14 @@ static const struct {
 	    "\"tee_id\":\"0x0000000000000000000000000000000000000000000000000000000000000000\","
 	    "\"x\":\"",
 	    "", "", "tee_id is not iss" },
+	{ "4.1: hashes of another request", chat_request, "\"tee_request_hash\":\"",
+	    "\"tee_request_hash\":"
+	    "\"0000000000000000000000000000000000000000000000000000000000000000"
+	    "\",\"x\":\"",
+	    "\"request\":\"",
+	    "\"request\":\"0000000000000000000000000000000000000000000000000000000000000000\","
+	    "\"x\":\"",
+	    "hash.request is of another request" },
 	{ "S1: the time that was signed", chat_request, "\"tee_timestamp\":5",
 	    "\"tee_timestamp\":6", "", "", "tee_signature does not fit" },
 	{ "S1: a signature of another key", chat_request, "\"tee_signature\":\"",
@@ -243,6 +252,33 @@ issuer(void **state)
 	gateway.anchor.signing_spki = other;
 	judge("its own", &held, buf_span(&jws), NULL, &v);
 	pss_key_free(signer);
+	buf_fini(&jws);
+	buf_fini(&body);
+}
+
+/* R1: a receipt has at most 6 KiB, whoever signed it. */
+static void
+too_long(void **state)
+{
+	struct buf body = answer_body(chat_request), jws, payload, claims;
+	struct receipt_case held = { span_str(chat_request), buf_span(&body), SPAN_NONE };
+	char later[4096] = "{\"later\":\"";
+	struct receipt_verdict v;
+
+	buf_init(&jws, 2 * RECEIPT_MAX_BYTES);
+	buf_init(&payload, RECEIPT_MAX_BYTES);
+	put_receipt(&jws, chat_request, buf_span(&body), RECEIPT_COMPLETE, "", "");
+	assert_int_equal(
+	    jws_verify(buf_span(&jws), &gateway.anchor.key, RECEIPT_TYP, &payload).code, ERR_OK);
+	memset(later + 10, 'a', sizeof(later) - 10 - sizeof("\","));
+	memcpy(later + sizeof(later) - sizeof("\","), "\",", sizeof("\","));
+	claims = text_with(buf_span(&payload), "{", later);
+	buf_clear(&jws);
+	assert_int_equal(jws_sign(&jws, gateway.key, RECEIPT_TYP, buf_span(&claims)).code, ERR_OK);
+	assert_true(claims.n < RECEIPT_MAX_BYTES && jws.n > RECEIPT_MAX_BYTES);
+	judge("R1: 6 KiB", &held, buf_span(&jws), "at most 6 KiB", &v);
+	buf_fini(&claims);
+	buf_fini(&payload);
 	buf_fini(&jws);
 	buf_fini(&body);
 }
@@ -438,6 +474,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(untrue_bodies),
 		cmocka_unit_test(issuer),
+		cmocka_unit_test(too_long),
 		cmocka_unit_test(untrue_streams),
 		cmocka_unit_test(two_receipts),
 		cmocka_unit_test(truncated),
