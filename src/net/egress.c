@@ -45,7 +45,7 @@ struct egress_call {
 	enum phase phase;
 	bool queued;	/* is in e->later */
 	bool cancelled; /* no callback any more; freed as soon as libcurl is off the stack */
-	bool paused;
+	bool paused, never_pauses;
 	enum egress_fault fault; /* ours, why a callback made libcurl fail; else EGRESS_NONE */
 
 	CURL *easy;
@@ -320,6 +320,7 @@ static size_t
 on_write(char *p, size_t size, size_t n, void *ctx)
 {
 	struct egress_call *c = ctx;
+	bool taken;
 
 	n *= size;
 	if (c->cancelled || c->phase != CALL_RELAYING)
@@ -327,11 +328,15 @@ on_write(char *p, size_t size, size_t n, void *ctx)
 	if (n == 0)
 		return 0;
 	c->waits_since_ms = uv_now(c->e->loop);
-	if (!c->ops->on_body(c->ctx, c, span_of(p, n))) {
-		c->paused = true;
-		return c->cancelled ? CURL_WRITEFUNC_ERROR : CURL_WRITEFUNC_PAUSE;
-	}
-	return c->cancelled ? CURL_WRITEFUNC_ERROR : n;
+	taken = c->ops->on_body(c->ctx, c, span_of(p, n));
+	if (c->cancelled)
+		return CURL_WRITEFUNC_ERROR;
+	if (taken)
+		return n;
+	/* On HTTP/2 libcurl 7.88 also loses a paused call's bytes when it is cancelled. */
+	assert(!c->never_pauses);
+	c->paused = true;
+	return CURL_WRITEFUNC_PAUSE;
 }
 
 /* What the kernel takes in while we pause is memory too; left alone it grows to megabytes. */
@@ -518,9 +523,9 @@ egress_free(struct egress *e)
 /* --- the caller's side ------------------------------------------------------------------- */
 
 static struct err
-set_call(struct egress_call *c, bool never_pauses)
+set_call(struct egress_call *c)
 {
-	const long version = never_pauses ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
+	const long version = c->never_pauses ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 	CURL *h = c->easy = curl_easy_duphandle(c->e->policy);
 
 	memcpy(c->peer.host, c->out.host, sizeof(c->peer.host));
@@ -575,12 +580,13 @@ egress_start(struct egress *e, const struct egress_request *r, struct egress_cal
 	c->connect_ms = or_default(r->connect_ms, UPSTREAM_CONNECT_MS);
 	c->first_byte_ms = or_default(r->first_byte_ms, UPSTREAM_FIRST_BYTE_MS);
 	c->gap_ms = or_default(r->gap_ms, UPSTREAM_GAP_MS);
+	c->never_pauses = r->never_pauses;
 	c->ops = r->ops;
 	c->ctx = r->ctx;
 	upstream_head_init(&c->head);
 	LIST_INSERT_HEAD(&e->calls, c, entry);
 	if (failed(bad = outgoing_init(&c->out, r->url, r->field, e->allow_plain)) ||
-	    failed(bad = set_call(c, r->never_pauses)) ||
+	    failed(bad = set_call(c)) ||
 	    failed(bad = set_timer(c, or_default(r->total_ms, UPSTREAM_TOTAL_MS)))) {
 		call_free(c);
 		return bad;

@@ -69,7 +69,7 @@ struct egress_request {
 	/*
 	 * on_body never returns false: the call may be one of several on an HTTP/2 connection. Else
 	 * it is HTTP/1.1, whose flow control reaches the upstream; libcurl's HTTP/2 takes in up to
-	 * 32 MiB for a paused stream.
+	 * 32 MiB for a paused stream, and leaks them when it is cancelled then.
 	 */
 	bool never_pauses;
 	const struct egress_ops *ops;
