@@ -58,8 +58,8 @@ ext_byte(struct chunked *c, uint8_t byte)
 {
 	if (byte == '\r')
 		c->at = AT_SIZE_LF;
-	else if (is_control(byte))
-		return HTTP_FAULT(400, "RFC 9112 7.1.1: control byte in a chunk extension");
+	else if (is_control(byte) || byte > 0x7f)
+		return HTTP_FAULT(400, "RFC 9112 7.1.1: byte in a chunk extension");
 	if (++c->ext_bytes > CHUNK_EXT_MAX_BYTES)
 		return HTTP_FAULT(400, "RFC 9112 7.1.1: chunk extensions too long");
 	return HTTP_FINE;

@@ -382,6 +382,7 @@ consume(struct h1 *h, struct span in)
 void
 h1_bytes(struct h1 *h, struct span in)
 {
+	const size_t kept = h->rest.n;
 	size_t left;
 
 	if (h->state == H1_CLOSED)
@@ -391,7 +392,7 @@ h1_bytes(struct h1 *h, struct span in)
 		return;
 	if (budget_take(left)) {
 		buf_put(&h->rest, span_cut(in, in.n - left, in.n));
-		if (h->rest.n == left)
+		if (h->rest.n == kept + left)
 			return;
 		budget_give(left);
 	}

@@ -203,7 +203,8 @@ memory_flush(struct memory *m)
 	m->kicked = false;
 	if (m->cut)
 		return;
-	buf_put(&m->out, span_cut(buf_span(&m->queue), 0, n));
+	if (n > 0)
+		buf_put(&m->out, span_cut(buf_span(&m->queue), 0, n));
 	buf_drop(&m->queue, n);
 	if (!m->finished)
 		h1_flushed(&m->h1);
