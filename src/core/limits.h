@@ -7,6 +7,7 @@
 /* Text. */
 #define JSON_MAX_DEPTH	    64		/* stack.md: recursion must be bounded */
 #define JSON_MAX_NODES	    (1u << 20)	/* 20 MiB of index for the largest body */
+#define JSON_MAX_FLOATS	    16384	/* of a request: shortest digits cost 4 us each */
 #define SSE_EVENT_MAX_BYTES (16u << 20) /* interfaces.md 13: one upstream event */
 
 /* Requests (interfaces.md H4). */

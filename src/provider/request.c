@@ -509,6 +509,20 @@ check_together(struct reader *r)
 	return true;
 }
 
+/* The request hash prints every float in its shortest form, on the loop that serves others. */
+static bool
+few_floats(struct reader *r)
+{
+	uint32_t floats = 0;
+
+	for (uint32_t i = 0; i < r->doc->n; i++)
+		floats += r->doc->node[i].type == JSON_FLOAT;
+	if (floats > JSON_MAX_FLOATS)
+		return refuse(r->no, "invalid_value", "",
+		    "The body has more than %u fractional numbers.", JSON_MAX_FLOATS);
+	return true;
+}
+
 bool
 request_parse(struct request *rq, enum endpoint endpoint, struct span body, struct arena *arena,
     struct refusal *no)
@@ -527,7 +541,7 @@ request_parse(struct request *rq, enum endpoint endpoint, struct span body, stru
 		request_fini(rq);
 		return refuse(no, "invalid_json", "", "The body must be a JSON object.");
 	}
-	if (!collect(&r) || !check_all(&r) || !check_together(&r)) {
+	if (!few_floats(&r) || !collect(&r) || !check_all(&r) || !check_together(&r)) {
 		request_fini(rq);
 		return false;
 	}

@@ -84,7 +84,8 @@ struct legacy_fields {
  * The final event of a stream is the one with tee_request_hash; nothing but [DONE] may follow.
  * Objects on the way to what is read may not name a member twice.
  * Errors: MALFORMED (no JSON, no stream, a field absent or ill-formed, two final events),
- *	REFUSED (an error body, or a stream that ended without its final event), TOO_LARGE, NOMEM
+ *	REFUSED (an error body, or a stream that ended
+ *	without its final event, or without [DONE] and its blank line), TOO_LARGE, NOMEM
  */
 MUST_USE struct err
 legacy_read(struct span response, struct legacy_fields *f, uint8_t delivered[static KECCAK_LEN]);

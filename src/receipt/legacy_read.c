@@ -277,9 +277,11 @@ read_stream(struct reader *r, struct span in)
 	if (!failed(e))
 		e = sse_end(&sse, &event);
 	if (!failed(e) && event.p != NULL)
-		e = read_event(r, event);
+		e = FAIL(REFUSED, "interfaces.md S2: the stream ended inside an event");
 	if (!failed(e) && !r->final)
 		e = FAIL(REFUSED, "interfaces.md S2: the stream ended without its final event");
+	if (!failed(e) && !r->done)
+		e = FAIL(REFUSED, "interfaces.md S2: the stream ended without [DONE]");
 	sse_fini(&sse);
 	return e;
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "core/limits.h"
+
 #define MSG	      "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
 #define CHAT(more)    "{\"model\":\"m\"," MSG more "}"
 #define USER(content) "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":" content "}]}"
@@ -205,6 +207,30 @@ last_of_equal_names_counts(void **state)
 	arena_fini(&a);
 }
 
+/* Shortest digits are dear; nobody's chat has this many fractions. */
+static void
+bounds_fractional_numbers(void **state)
+{
+	static char body[4 * (JSON_MAX_FLOATS + 64)];
+
+	for (unsigned extra = 0; extra < 2; extra++) {
+		struct refusal no = { 0 };
+		struct request rq;
+		struct arena a;
+		size_t n = (size_t)snprintf(
+		    body, sizeof(body), "{\"model\":\"m\"," MSG ",\"x\":[0.5");
+
+		for (unsigned i = 1; i < JSON_MAX_FLOATS + extra; i++)
+			n += (size_t)snprintf(body + n, sizeof(body) - n, ",1e5");
+		n += (size_t)snprintf(body + n, sizeof(body) - n, "]}");
+		arena_init(&a, 1 << 20);
+		assert_int_equal(
+		    request_parse(&rq, ENDPOINT_CHAT, span_of(body, n), &a, &no), extra == 0);
+		request_fini(&rq);
+		arena_fini(&a);
+	}
+}
+
 int
 main(void)
 {
@@ -213,6 +239,7 @@ main(void)
 		cmocka_unit_test(neutral_values_count_as_absent),
 		cmocka_unit_test(reads_what_the_gateway_needs),
 		cmocka_unit_test(last_of_equal_names_counts),
+		cmocka_unit_test(bounds_fractional_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

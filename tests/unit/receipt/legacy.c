@@ -363,8 +363,6 @@ static const struct {
 	{ "a stream", DELTA("a") ": keep-alive\n\n" DELTA("b") FINAL("stop") DONE, "ab", ERR_OK },
 	{ "a stream that begins with a comment", ": x\n\n" DELTA("a") FINAL("stop") DONE, "a",
 	    ERR_OK },
-	{ "a stream without [DONE] holds all that is signed", DELTA("a") FINAL("stop"), "a",
-	    ERR_OK },
 	{ "another choice's delta is not covered",
 	    DELTA("a") "data: "
 		       "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"z\"}}]}\n\n" FINAL(
@@ -428,6 +426,8 @@ static const struct {
 	{ "a choice that is no object", BODY("[1]"), NULL, ERR_MALFORMED },
 	{ "an index that is a string", BODY("[{\"index\":\"0\"}]"), NULL, ERR_MALFORMED },
 	{ "a stream cut before its final event", DELTA("a"), NULL, ERR_REFUSED },
+	{ "a stream without [DONE]", FINAL("stop"), NULL, ERR_REFUSED },
+	{ "a stream cut inside [DONE]", FINAL("stop") "data: [DONE]\n", NULL, ERR_REFUSED },
 	{ "[DONE] without a final event", DELTA("a") DONE, NULL, ERR_REFUSED },
 	{ "a stream that failed", DELTA("a") "data: {\"error\":{\"message\":\"x\"}}\n\n", NULL,
 	    ERR_REFUSED },
