@@ -27,8 +27,8 @@ struct egress {
 	bool allow_plain;
 	uv_loop_t *loop;
 	uv_idle_t *idle; /* runs `later`; its own memory, as closing outlives us */
-	LIST_HEAD(, egress_call) calls;
-	TAILQ_HEAD(, egress_call) later; /* what may not be done from inside libcurl */
+	LIST_HEAD(call_list, egress_call) calls;
+	TAILQ_HEAD(call_queue, egress_call) later; /* what may not be done from inside libcurl */
 	size_t later_n;
 };
 

@@ -18,7 +18,7 @@ struct multi {
 	uv_timer_t *timer; /* libcurl's one timer; its own memory, as closing outlives us */
 	multi_done_fn *done;
 	unsigned depth; /* > 0: a libcurl call that may call back is on the stack */
-	LIST_HEAD(, sock) socks;
+	LIST_HEAD(sock_list, sock) socks;
 };
 
 static void
