@@ -109,12 +109,13 @@ status_of(const struct rq *rq)
 	return rq->failure.status != 0 && !(rq->stream && rq->head_sent) ? rq->failure.status : 200;
 }
 
+/* What may take room in a receipt of RECEIPT_MAX_BYTES. */
+enum { USAGE_IN_RECEIPT_BYTES = 1024, FINISH_IN_RECEIPT_BYTES = 1536 };
+
 /* As delivered; a provider's long details are left to the body, which `res` covers. */
 static void
 put_usage(struct rq *rq, struct buf *b)
 {
-	enum { USAGE_IN_RECEIPT_BYTES = 1024 };
-
 	answer_put_usage(&rq->answer, b);
 	if (b->n <= USAGE_IN_RECEIPT_BYTES)
 		return;
@@ -175,7 +176,8 @@ put_members(struct rq *rq, struct buf *b)
 			adjusted[r.n_adjusted++] = span_str(param_name(p));
 	answer_put_finish(&rq->answer, &finish);
 	put_usage(rq, &usage);
-	if (!failed(buf_check(&finish)))
+	/* 128 choices that were all filtered: the list is left to the body, which `res` covers. */
+	if (!failed(buf_check(&finish)) && finish.n <= FINISH_IN_RECEIPT_BYTES)
 		r.finish_reason = buf_span(&finish);
 	if (!failed(buf_check(&usage)) &&
 	    !(rq->outcome == RECEIPT_FAILED && rq->answer.output_bytes == 0))
