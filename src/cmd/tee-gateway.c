@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "gateway/config.h"
@@ -57,21 +58,36 @@ run_worker(void *ctx, const int *channel)
 	return status;
 }
 
-static bool
+/* 0, or the exit status after one line on stderr. */
+static int
 open_listeners(const struct options_address *a, int *fd, unsigned loops)
 {
+	struct err e = listen_is_free(a->host, a->port);
 	uint16_t port = a->port;
 
-	for (unsigned i = 0; i < loops; i++) {
-		struct err e = listen_tcp(&fd[i], a->host, &port);
+	for (unsigned i = 0; i < loops && !failed(e); i++)
+		e = listen_tcp(&fd[i], a->host, &port);
+	if (!failed(e))
+		return 0;
+	if (e.code == ERR_MALFORMED)
+		fprintf(stderr, "tee-gateway: cannot listen on %.*s:%u: %s\n", (int)a->host.n,
+		    a->host.p, a->port, e.what);
+	else
+		fprintf(stderr, "tee-gateway: cannot listen on %.*s:%u: %s: %s\n", (int)a->host.n,
+		    a->host.p, a->port, e.what, strerror(errno));
+	return e.code == ERR_MALFORMED ? 2 : 1;
+}
 
-		if (failed(e)) {
-			fprintf(stderr, "tee-gateway: cannot listen on %.*s:%u: %s (%s)\n",
-			    (int)a->host.n, a->host.p, a->port, e.what, strerror(errno));
-			return false;
-		}
-	}
-	return true;
+/* Clients and providers are descriptors; the shell's soft limit (often 1024) is not meant for us. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
 int
@@ -87,6 +103,7 @@ main(int argc, char **argv)
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
+	raise_descriptors();
 	switch (options_read(&p.opt, argc, argv, build_version)) {
 	case OPTIONS_RUN:
 		break;
@@ -113,9 +130,11 @@ main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < LOOPS_MAX; i++)
 		p.listeners.plain[i] = p.listeners.tls[i] = -1;
-	if (!open_listeners(&p.opt.plain, p.listeners.plain, p.opt.loops) ||
-	    (!p.opt.tls.none && !open_listeners(&p.opt.tls, p.listeners.tls, p.opt.loops)))
-		return 1;
+	status = open_listeners(&p.opt.plain, p.listeners.plain, p.opt.loops);
+	if (status == 0 && !p.opt.tls.none)
+		status = open_listeners(&p.opt.tls, p.listeners.tls, p.opt.loops);
+	if (status != 0)
+		return status;
 	s.loops = p.opt.loops;
 	status = supervise(&s);
 	log_close();

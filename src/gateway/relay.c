@@ -27,6 +27,7 @@ dial_upstream(struct rq *rq)
 		.first_byte_ms = UPSTREAM_FIRST_BYTE_MS,
 		.gap_ms = UPSTREAM_GAP_MS,
 		.total_ms = UPSTREAM_TOTAL_MS,
+		.never_pauses = !rq->stream,
 		.ops = &ops,
 		.ctx = rq };
 	struct err e;

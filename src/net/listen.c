@@ -37,12 +37,11 @@ parse_address(struct sockaddr_storage *to, struct span address, uint16_t port)
 }
 
 static struct err
-open_socket(int s, const struct sockaddr_storage *to, socklen_t n)
+bind_socket(int s, const struct sockaddr_storage *to, socklen_t n)
 {
 	const int on = 1;
 
-	if (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+	if (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
 		return FAIL(SYSTEM, "setsockopt");
 	/* An IPv6 listener serves IPv6: what the operator wrote, not what a sysctl says. */
 	if (to->ss_family == AF_INET6 &&
@@ -50,9 +49,37 @@ open_socket(int s, const struct sockaddr_storage *to, socklen_t n)
 		return FAIL(SYSTEM, "setsockopt IPV6_V6ONLY");
 	if (bind(s, (const struct sockaddr *)to, n) != 0)
 		return FAIL(SYSTEM, "bind");
-	if (listen(s, BACKLOG) != 0)
-		return FAIL(SYSTEM, "listen");
 	return OK;
+}
+
+static struct err
+open_socket(int s, const struct sockaddr_storage *to, socklen_t n)
+{
+	const int on = 1;
+
+	if (setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+		return FAIL(SYSTEM, "setsockopt");
+	TRY(bind_socket(s, to, n));
+	return listen(s, BACKLOG) == 0 ? OK : FAIL(SYSTEM, "listen");
+}
+
+struct err
+listen_is_free(struct span address, uint16_t port)
+{
+	struct sockaddr_storage to;
+	socklen_t n = parse_address(&to, address, port);
+	struct err e;
+	int s, why;
+
+	if (n == 0)
+		return FAIL(MALFORMED, "address: IPv4 or [IPv6] expected");
+	if ((s = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+		return FAIL(SYSTEM, "socket");
+	e = bind_socket(s, &to, n);
+	why = errno;
+	close(s);
+	errno = why;
+	return e;
 }
 
 struct err

@@ -17,4 +17,11 @@
  */
 MUST_USE struct err listen_tcp(int *fd, struct span address, uint16_t *port);
 
+/*
+ * Nobody listens there yet. listen_tcp() alone would join whoever does with SO_REUSEPORT, as a
+ * second gateway, and the kernel would deal clients out between the two.
+ * Errors: MALFORMED (address), SYSTEM (errno is kept)
+ */
+MUST_USE struct err listen_is_free(struct span address, uint16_t port);
+
 #endif

@@ -102,6 +102,21 @@ test_shared_port(void **state)
 	close(c);
 }
 
+/* A second gateway must be told, though SO_REUSEPORT would let it in. */
+static void
+a_port_that_is_served_is_not_free(void **state)
+{
+	uint16_t port = 0;
+	int fd;
+
+	assert_false(failed(listen_tcp(&fd, SPAN_LIT("127.0.0.1"), &port)));
+	assert_int_equal(listen_is_free(SPAN_LIT("127.0.0.1"), port).code, ERR_SYSTEM);
+	assert_int_equal(errno, EADDRINUSE);
+	close(fd);
+	assert_int_equal(listen_is_free(SPAN_LIT("127.0.0.1"), port).code, ERR_OK);
+	assert_int_equal(listen_is_free(SPAN_LIT("localhost"), port).code, ERR_MALFORMED);
+}
+
 int
 main(void)
 {
@@ -109,6 +124,7 @@ main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_shared_port),
+		cmocka_unit_test(a_port_that_is_served_is_not_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
