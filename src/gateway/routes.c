@@ -327,7 +327,7 @@ on_head(void *server, struct exchange *x, const struct http_head *head)
 	bool get = span_eq(head->method, SPAN_LIT("GET")) ||
 	    span_eq(head->method, SPAN_LIT("HEAD"));
 	bool seen = r != NULL && may_see(r, x, head);
-	bool is_public = !seen || r->audience == PUBLIC;
+	bool is_public = seen && r->audience == PUBLIC;
 	struct rq *rq;
 
 	if (seen && r->run == NULL && span_eq(head->method, SPAN_LIT("POST"))) {
