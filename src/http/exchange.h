@@ -61,9 +61,9 @@ struct exchange_ops {
 	/* Last call. `delivered`: the whole answer was given to the kernel. */
 	void (*on_gone)(void *handler, bool delivered);
 	/*
-	 * The wire side itself answers (400, 408, 413, 431, 501, 503): the handler's spelling of
-	 * that error for this path. Puts content type and body; may be called without on_head
-	 * (path .p NULL).
+	 * The wire side itself answers (400, 408, 413, 414, 417, 431, 501, 503): the handler's
+	 * spelling of that error for this path (.p NULL when it is not known). Puts content type
+	 * and body; may be called without on_head. After it, on_gone(false) if on_head was called.
 	 */
 	void (*wire_error)(void *server, struct span path, unsigned status, const char *what,
 	    const char **content_type, struct buf *body);

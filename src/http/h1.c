@@ -274,10 +274,30 @@ head_store(struct h1_exchange *x, struct span bytes)
 	return true;
 }
 
+/* Cuts what was stored to n bytes: the rest is somebody's body. */
+static void
+head_forget(struct h1_exchange *x, size_t n)
+{
+	if (x->heap.p != NULL)
+		buf_truncate(&x->heap, n); /* wiped with the rest */
+	else
+		wipe(x->head_inline + n, x->head_n - n);
+	x->head_n = n;
+}
+
+/* All that came since the last message. */
 static struct span
 head_bytes(const struct h1_exchange *x)
 {
 	return span_of(x->heap.p != NULL ? x->heap.p : x->head_inline, x->head_n);
+}
+
+struct span
+h1_head_bytes(const struct h1_exchange *x)
+{
+	size_t start = x->scan.start < x->head_n ? x->scan.start : x->head_n;
+
+	return span_cut(head_bytes(x), start, x->head_n);
 }
 
 /* The head is whole: judge it and hand it over. more_came: bytes of what follows are here. */
@@ -285,11 +305,10 @@ static void
 begin(struct h1 *h, bool more_came)
 {
 	struct h1_exchange *x = h->x;
-	struct span bytes = head_bytes(x);
 	struct http_fault fault;
 
 	x->parsed = true;
-	fault = head_parse(&x->request, span_cut(bytes, x->scan.start, bytes.n));
+	fault = head_parse(&x->request, h1_head_bytes(x));
 	if (fault.status != 0) {
 		h1_refuse(h, fault);
 		return;
@@ -310,58 +329,68 @@ begin(struct h1 *h, bool more_came)
 		h1_stop_reading(h);
 }
 
+/*
+ * Stores bytes of a head and looks for its end. Mostly all of it is in `in`: then it is looked at
+ * before it is copied, and nothing of the body is. *take: how many bytes of `in` belong to it.
+ */
+static enum head_state
+find_head(struct h1_exchange *x, struct span in, size_t *take, struct http_fault *fault)
+{
+	const size_t before = x->head_n;
+	struct span seen = span_cut(in, 0, *take);
+	enum head_state found;
+	size_t end;
+
+	*fault = HTTP_FAULT(503, "out of memory for heads");
+	if (before > 0) {
+		if (!head_store(x, seen))
+			return HEAD_BAD;
+		seen = head_bytes(x);
+	}
+	found = head_scan(&x->scan, seen, &end, fault);
+	if (found == HEAD_WHOLE)
+		*take = end - before;
+	if (before > 0 && found == HEAD_WHOLE)
+		head_forget(x, end);
+	if (before == 0 && !head_store(x, span_cut(in, 0, *take)))
+		return HEAD_BAD;
+	if (found == HEAD_MORE && seen.n == HEAD_MAX_BYTES) {
+		*fault = HTTP_FAULT(431, "head too large");
+		return HEAD_BAD;
+	}
+	return found;
+}
+
 /* Takes bytes of a head; returns how many. */
 static size_t
 read_head(struct h1 *h, struct span in)
 {
 	struct h1_exchange *x = h->x;
-	struct http_fault fault = HTTP_FINE;
-	size_t end = 0, before, take;
+	struct http_fault fault;
+	size_t take;
 
 	if (x == NULL && (x = h->x = exchange_take(h)) == NULL) {
 		cut(h, false);
 		return in.n;
 	}
-	/* Mostly the whole head is here; it is then looked at before it is copied. */
-	before = x->head_n;
-	take = in.n < HEAD_MAX_BYTES - before ? in.n : HEAD_MAX_BYTES - before;
-	if (before > 0 && !head_store(x, span_cut(in, 0, take))) {
-		h1_refuse(h, HTTP_FAULT(503, "out of memory for heads"));
-		return in.n;
-	}
-	switch (
-	    head_scan(&x->scan, before > 0 ? head_bytes(x) : span_cut(in, 0, take), &end, &fault)) {
+	take = HEAD_MAX_BYTES - x->head_n;
+	take = in.n < take ? in.n : take;
+	switch (find_head(x, in, &take, &fault)) {
 	case HEAD_BAD:
 		h1_refuse(h, fault);
 		return in.n;
 	case HEAD_WHOLE:
-		take = end - before;
-		if (before > 0)
-			x->head_n = end;
-		break;
-	case HEAD_MORE:
-		if (before + take == HEAD_MAX_BYTES) {
-			h1_refuse(h, HTTP_FAULT(431, "head too large"));
-			return in.n;
-		}
-		/* Empty lines are not a request yet: the connection stays idle. */
-		if (x->scan.start == before + take) {
-			h1_gone(h, false);
-			h->state = H1_IDLE;
-			return in.n;
-		}
-		if (h->state == H1_IDLE) {
-			h->state = H1_HEAD;
-			deadline(h, now_ms(h) + h->host->limits.head_ms);
-		}
-		break;
-	}
-	if (before == 0 && !head_store(x, span_cut(in, 0, take))) {
-		h1_refuse(h, HTTP_FAULT(503, "out of memory for heads"));
-		return in.n;
-	}
-	if (end > 0)
 		begin(h, take < in.n);
+		return take;
+	case HEAD_MORE:
+		break;
+	}
+	if (h->state == H1_IDLE && x->scan.start == x->head_n) {
+		h1_gone(h, false); /* empty lines are not a request yet */
+	} else if (h->state == H1_IDLE) {
+		h->state = H1_HEAD;
+		deadline(h, now_ms(h) + h->host->limits.head_ms);
+	}
 	return take;
 }
 

@@ -255,7 +255,7 @@ put_error(struct h1 *h, struct http_fault fault)
 	struct buf body;
 
 	if (!x->parsed)
-		x->request.head = (struct http_head){ .n_fields = 0 };
+		x->request.head = (struct http_head){ .path = head_path(h1_head_bytes(x)) };
 	buf_init(&body, WIRE_ERROR_MAX_BYTES);
 	h->host->ops->wire_error(
 	    h->host->ctx, x->request.head.path, fault.status, fault.what, &type, &body);

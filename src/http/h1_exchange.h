@@ -61,6 +61,8 @@ extern const struct wire_ops h1_wire;
  * cut off instead. The exchange is gone afterwards.
  */
 void h1_refuse(struct h1 *h, struct http_fault fault);
+/* What is known of the head, from its request line on. */
+struct span h1_head_bytes(const struct h1_exchange *x);
 /* Nothing more is read before the answer has left: neither the rest of a body nor a request. */
 void h1_stop_reading(struct h1 *h);
 /* Ends the exchange: on_gone if it is due, memory wiped. h->x is NULL afterwards. */

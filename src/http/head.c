@@ -391,6 +391,20 @@ check(struct head_request *r, struct span target)
 	return HTTP_FINE;
 }
 
+struct span
+head_path(struct span bytes)
+{
+	size_t from = 0, to;
+
+	while (from < bytes.n && tchar[bytes.p[from]])
+		from++;
+	if (from == 0 || bytes.n - from < 2 || bytes.p[from] != ' ' || bytes.p[from + 1] != '/')
+		return SPAN_NONE;
+	for (to = ++from; to < bytes.n && target_char[bytes.p[to]] && bytes.p[to] != '?'; to++)
+		continue;
+	return span_cut(bytes, from, to);
+}
+
 struct http_fault
 head_parse(struct head_request *r, struct span bytes)
 {
@@ -398,15 +412,12 @@ head_parse(struct head_request *r, struct span bytes)
 	struct span version;
 	llhttp_t p;
 
-	r->head = (struct http_head){ .field = r->field };
+	r->head = (struct http_head){ .path = head_path(bytes), .field = r->field };
 	r->field[0].name = SPAN_NONE;
 	r->http10 = r->keep_alive = r->expects_continue = false;
 	llhttp_init(&p, HTTP_REQUEST, &settings);
 	p.data = &rd;
 	llhttp_execute(&p, (const char *)bytes.p, bytes.n);
-	/* Early, so that an error has the shape of its path. */
-	if (rd.target.n > 0 && rd.target.p[0] == '/' && all_of(target_char, rd.target))
-		set_path(&r->head, rd.target);
 	if (!rd.done)
 		return llhttp_fault(&p, &rd, bytes);
 	/* Paused right behind the blank line, or the two of us disagree about where it is. */

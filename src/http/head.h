@@ -37,6 +37,9 @@ enum head_state { HEAD_MORE, HEAD_WHOLE, HEAD_BAD };
 enum head_state
 head_scan(struct head_scan *s, struct span bytes, size_t *end, struct http_fault *fault);
 
+/* The path of a request line, as far as it can be made out; .p NULL when it cannot. For errors. */
+struct span head_path(struct span bytes);
+
 struct head_request {
 	struct http_head head; /* .field is the array below */
 	bool http10;
@@ -46,7 +49,7 @@ struct head_request {
 };
 /*
  * Reads a whole head, from its request line to its blank line. The spans of `r` point into it.
- * On a fault head.method and head.path are set as far as they were read (for the error's shape),
+ * On a fault head.path is as head_path() says (for the error's shape), head.method may be set,
  * and nothing else counts.
  * Source: RFC 9112 2 to 6, RFC 9110 5, 7.2 and 10.1.1; limits.h HEAD_MAX_FIELDS, TARGET_MAX_BYTES
  */

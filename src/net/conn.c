@@ -280,8 +280,8 @@ conn_reading(struct conn *c, bool on)
 	if (c->finishing || c->reading == on)
 		return;
 	c->reading = on;
-	/* TLS may have read ahead; a plain descriptor tells poll by itself. */
-	if (on && c->tls.ssl != NULL && !c->handshaking) {
+	/* TLS may have read ahead; what the descriptor still holds poll tells by itself. */
+	if (on && c->tls.ssl != NULL && tls_link_pending(&c->tls)) {
 		c->read_again = true;
 		conn_kick(c);
 	} else if (on) {

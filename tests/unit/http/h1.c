@@ -513,6 +513,16 @@ test_idle(void **state)
 	assert_int_equal(m.out.n, 0);
 	memory_fini(&m);
 
+	/* Half an empty line is the begin of a head: it has its own deadline. */
+	memory_init(&m);
+	memory_bytes(&m, SPAN_LIT("\r"));
+	memory_bytes(&m, SPAN_LIT("\n"));
+	memory_time(&m, 1000 + HEAD_MS - 1);
+	assert_false(m.finished);
+	memory_time(&m, 1000 + HEAD_MS);
+	assert_true(m.finished);
+	memory_fini(&m);
+
 	/* It starts again behind an answer, and stray empty lines do not put it off. */
 	memory_init(&m);
 	memory_time(&m, 50000);
@@ -667,6 +677,36 @@ test_budget(void **state)
 	assert_int_equal(budget_used(), 0);
 }
 
+/* E1: the shape of an error follows the path, however the message is broken. */
+static void
+test_error_path(void **state)
+{
+	static const struct {
+		const char *bytes, *path;
+	} rows[] = {
+		{ "GET /v1/a?b HTTP/1.1\nHost: h\n\n", "/v1/a" },
+		{ "\r\nGET /v1/a HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "/v1/a" },
+		{ "BREW /v1/a HTTP/1.1\r\nHost: h\r\n\r\n", "/v1/a" },
+		{ "GET /v1/a HTTP/1.1\r\n\r\n", "/v1/a" },
+		{ "GET /v1/a HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", "/v1/a" },
+		{ "GET http://h/v1/a HTTP/1.1\r\nHost: i\r\n\r\n", NULL },
+		{ "\x16\x03\x01", NULL },
+		{ "GET\r\n\r\n", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct memory m;
+
+		memory_init(&m);
+		memory_bytes(&m, span_str(rows[i].bytes));
+		assert_int_equal(m.errors, 1);
+		if (!span_eq(buf_span(&m.error_path), span_str(rows[i].path)))
+			fail_msg("%s: %.*s", rows[i].bytes, (int)m.error_path.n,
+			    (const char *)m.error_path.p);
+		memory_fini(&m);
+	}
+}
+
 static void
 test_field_get(void **state)
 {
@@ -709,6 +749,7 @@ main(void)
 		cmocka_unit_test(test_slow_body),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_error_path),
 		cmocka_unit_test(test_field_get),
 	};
 

@@ -27,6 +27,7 @@ struct memory {
 	bool answer_early;  /* in on_head, whatever the body */
 	unsigned heads, bodies, gone, delivered, rooms, errors;
 	unsigned error_status;
+	struct buf error_path;
 };
 
 static inline size_t
@@ -157,6 +158,7 @@ memory_wire_error(void *server, struct span path, unsigned status, const char *w
 
 	m->errors++;
 	m->error_status = status;
+	buf_put(&m->error_path, path);
 	buf_put_str(body, what);
 }
 
@@ -180,6 +182,7 @@ memory_init(struct memory *m)
 	buf_init(&m->out, 1 << 30);
 	buf_init(&m->queue, 1 << 30);
 	buf_init(&m->log, 1 << 30);
+	buf_init(&m->error_path, TARGET_MAX_BYTES);
 	wire_host_init(&m->host, &memory_exchange_ops, m);
 	h1_init(&m->h1, &m->host, &m->link, false);
 }
@@ -192,6 +195,7 @@ memory_fini(struct memory *m)
 	buf_fini(&m->out);
 	buf_fini(&m->queue);
 	buf_fini(&m->log);
+	buf_fini(&m->error_path);
 }
 
 /* One flush of the loop. */
