@@ -10,9 +10,7 @@
 
 enum {
 	SPARE_MAX = 32,
-	REST_MAX_BYTES = 1 << 20,	/* above any single read */
-	BODY_FIRST_BYTES = 64 << 10,	/* believed of a Content-Length before bytes come */
-	BODY_UNCHARGED_BYTES = 4 << 10, /* the number of connections bounds those */
+	REST_MAX_BYTES = 1 << 20, /* above any single read */
 };
 
 static struct h1_exchange *
@@ -83,18 +81,6 @@ h1_gone(struct h1 *h, bool delivered)
 	exchange_release(h->host, x);
 }
 
-static uint64_t
-now_ms(const struct h1 *h)
-{
-	return h->link->ops->now_ms(h->link);
-}
-
-static void
-deadline(struct h1 *h, uint64_t at_ms)
-{
-	h->link->ops->deadline(h->link, at_ms);
-}
-
 static void
 cut(struct h1 *h, bool reset)
 {
@@ -113,7 +99,7 @@ void
 h1_stop_reading(struct h1 *h)
 {
 	h->state = H1_ANSWER;
-	deadline(h, 0);
+	h1_set_deadline(h, 0);
 	h->link->ops->reading(h->link, false);
 }
 
@@ -121,7 +107,7 @@ static void
 become_idle(struct h1 *h)
 {
 	h->state = H1_IDLE;
-	deadline(h, now_ms(h) + h->host->limits.keepalive_idle_ms);
+	h1_set_deadline(h, h1_now_ms(h) + h->host->limits.keepalive_idle_ms);
 	h->link->ops->reading(h->link, true);
 }
 
@@ -131,124 +117,6 @@ h1_init(struct h1 *h, struct wire_host *host, struct link *link, bool tls)
 	*h = (struct h1){ .host = host, .link = link, .tls = tls };
 	buf_init(&h->rest, REST_MAX_BYTES);
 	become_idle(h);
-}
-
-/* -- body -- */
-
-/* When the body will be late if no further byte comes: the total, or the minimum rate. */
-static uint64_t
-body_late_ms(const struct h1_exchange *x)
-{
-	const struct http_limits *l = &x->h1->host->limits;
-	uint64_t total = x->body_start_ms + l->body_ms;
-	uint64_t paid = x->body.n * 1000 / l->body_min_rate_bps;
-	uint64_t rate = x->body_start_ms + (paid > l->body_grace_ms ? paid : l->body_grace_ms);
-
-	return rate < total ? rate : total;
-}
-
-/* Room for n more bytes, paid for. */
-static bool
-body_reserve(struct h1_exchange *x, size_t n)
-{
-	const size_t have = x->body.n;
-
-	if (buf_grow(&x->body, n) == NULL)
-		return false;
-	buf_truncate(&x->body, have);
-	if (x->body.cap > x->body_charged && x->body.cap > BODY_UNCHARGED_BYTES) {
-		if (!budget_take(x->body.cap - x->body_charged))
-			return false;
-		x->body_charged = x->body.cap;
-	}
-	return true;
-}
-
-static struct http_fault
-body_put(struct h1_exchange *x, struct span data)
-{
-	if (data.n > x->body_max - x->body.n)
-		return HTTP_FAULT(413, "body above this route's limit");
-	if (data.n > 0 && !body_reserve(x, data.n))
-		return HTTP_FAULT(503, "out of memory for bodies");
-	buf_put(&x->body, data);
-	return HTTP_FINE;
-}
-
-/* Returns false when the request was refused. */
-static bool
-body_start(struct h1 *h, bool more_came)
-{
-	struct h1_exchange *x = h->x;
-	const uint64_t length = x->request.head.content_length;
-	size_t first = length < BODY_FIRST_BYTES ? (size_t)length : BODY_FIRST_BYTES;
-
-	if (length != UINT64_MAX && length > x->body_max) {
-		h1_refuse(h, HTTP_FAULT(413, "body above this route's limit"));
-		return false;
-	}
-	if (x->body_max > SIZE_MAX / 2)
-		x->body_max = SIZE_MAX / 2;
-	x->body_left = length;
-	buf_init(&x->body, (size_t)(length < x->body_max ? length : x->body_max));
-	/* In one piece where the length is known; a promise of more is believed as it comes true. */
-	if (length != UINT64_MAX && !body_reserve(x, first)) {
-		h1_refuse(h, HTTP_FAULT(503, "out of memory for bodies"));
-		return false;
-	}
-	x->body_start_ms = now_ms(h);
-	h->state = H1_BODY;
-	deadline(h, body_late_ms(x));
-	if (x->request.expects_continue && !more_came) {
-		buf_put(h->link->out, SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
-		h->link->ops->kick(h->link);
-	}
-	return true;
-}
-
-static void
-body_whole(struct h1 *h)
-{
-	struct h1_exchange *x = h->x;
-
-	x->whole = true;
-	h1_stop_reading(h);
-	h->host->ops->on_body(x->handler, buf_span(&x->body));
-}
-
-/* Takes bytes of the body; returns how many. */
-static size_t
-read_body(struct h1 *h, struct span in)
-{
-	struct h1_exchange *x = h->x;
-	struct http_fault fault = HTTP_FINE;
-	struct span left = in, data = SPAN_NONE;
-	bool whole = false;
-
-	if (x->request.head.content_length != UINT64_MAX) {
-		data = span_cut(in, 0, in.n < x->body_left ? in.n : (size_t)x->body_left);
-		left = span_cut(in, data.n, in.n);
-		x->body_left -= data.n;
-		fault = body_put(x, data);
-		whole = x->body_left == 0;
-	} else {
-		switch (chunked_read(&x->chunked, &left, &data, &fault)) {
-		case CHUNKED_MORE:
-		case CHUNKED_BAD:
-			break;
-		case CHUNKED_DATA:
-			fault = body_put(x, data);
-			break;
-		case CHUNKED_DONE:
-			whole = true;
-			break;
-		}
-	}
-	if (fault.status != 0)
-		h1_refuse(h, fault);
-	else if (whole)
-		body_whole(h);
-	return in.n - left.n;
 }
 
 /* -- head -- */
@@ -313,7 +181,7 @@ begin(struct h1 *h, bool more_came)
 		h1_refuse(h, fault);
 		return;
 	}
-	deadline(h, 0);
+	h1_set_deadline(h, 0);
 	x->whole = !x->request.head.has_body;
 	x->began = true;
 	h->host->exchanges++;
@@ -321,8 +189,8 @@ begin(struct h1 *h, bool more_came)
 	x->handler = h->host->ops->on_head(h->host->ctx, &x->base, &x->request.head);
 	if (x->wants_body && !x->headed && !x->aborted) {
 		if (x->whole)
-			body_whole(h);
-		else if (!body_start(h, more_came))
+			h1_body_whole(h);
+		else if (!h1_body_start(h, more_came))
 			return;
 	}
 	if (h->state == H1_ANSWER)
@@ -389,7 +257,7 @@ read_head(struct h1 *h, struct span in)
 		h1_gone(h, false); /* empty lines are not a request yet */
 	} else if (h->state == H1_IDLE) {
 		h->state = H1_HEAD;
-		deadline(h, now_ms(h) + h->host->limits.head_ms);
+		h1_set_deadline(h, h1_now_ms(h) + h->host->limits.head_ms);
 	}
 	return take;
 }
@@ -401,7 +269,7 @@ static size_t
 consume(struct h1 *h, struct span in)
 {
 	while (in.n > 0 && h->state <= H1_BODY) {
-		size_t n = h->state == H1_BODY ? read_body(h, in) : read_head(h, in);
+		size_t n = h->state == H1_BODY ? h1_body_read(h, in) : read_head(h, in);
 
 		in = span_cut(in, n, in.n);
 	}
@@ -524,10 +392,10 @@ h1_deadline(struct h1 *h)
 		h1_refuse(h, HTTP_FAULT(408, "the head came too slowly"));
 		break;
 	case H1_BODY:
-		if (now_ms(h) >= body_late_ms(h->x))
+		if (h1_now_ms(h) >= h1_body_late_ms(h->x))
 			h1_refuse(h, HTTP_FAULT(408, "the body came too slowly"));
 		else
-			deadline(h, body_late_ms(h->x));
+			h1_set_deadline(h, h1_body_late_ms(h->x));
 		break;
 	case H1_ANSWER:
 	case H1_CLOSED:

@@ -56,11 +56,42 @@ struct h1_exchange {
 
 extern const struct wire_ops h1_wire;
 
+static inline uint64_t
+h1_now_ms(const struct h1 *h)
+{
+	return h->link->ops->now_ms(h->link);
+}
+
+static inline void
+h1_set_deadline(struct h1 *h, uint64_t at_ms)
+{
+	h->link->ops->deadline(h->link, at_ms);
+}
+
+/* -- h1_body.c -- */
+
+/*
+ * The handler wants a body that has not ended yet. more_came: bytes of it are here already, so
+ * nobody waits for 100 Continue. Returns false when the request was refused.
+ */
+bool h1_body_start(struct h1 *h, bool more_came);
+/* Takes bytes of the body; returns how many. */
+size_t h1_body_read(struct h1 *h, struct span in);
+/* The request has been read to its end: on_body. */
+void h1_body_whole(struct h1 *h);
+/* When the body will be late if no further byte comes: the total, or the minimum rate. */
+uint64_t h1_body_late_ms(const struct h1_exchange *x);
+
+/* -- h1_answer.c -- */
+
 /*
  * Answers in the handler's place and ends the connection. If an answer has begun already, it is
  * cut off instead. The exchange is gone afterwards.
  */
 void h1_refuse(struct h1 *h, struct http_fault fault);
+
+/* -- h1.c -- */
+
 /* What is known of the head, from its request line on. */
 struct span h1_head_bytes(const struct h1_exchange *x);
 /* Nothing more is read before the answer has left: neither the rest of a body nor a request. */
