@@ -326,7 +326,7 @@ on_event(uv_poll_t *poll, int status, int events)
 {
 	struct conn *c = poll->data;
 	bool in = (events & UV_READABLE) != 0, out = (events & UV_WRITABLE) != 0;
-	bool end = (events & UV_DISCONNECT) != 0;
+	bool end = (events & UV_DISCONNECT) != 0, wanted = c->reading;
 
 	if (status < 0 || (events & UV_PRIORITIZED) != 0) {
 		c->events = 0; /* libuv stopped watching */
@@ -350,7 +350,7 @@ on_event(uv_poll_t *poll, int status, int events)
 		if (!c->finishing)
 			c->ops->on_hangup(c);
 	}
-	watch(c, in && !c->reading);
+	watch(c, in && !wanted);
 }
 
 /* One dirty connection's turn. */
