@@ -15,8 +15,8 @@ MUST_USE struct err receipts_new(struct receipts **out, size_t max_bytes);
 void receipts_free(struct receipts *r);
 
 /*
- * Keeps a receipt under its response id, and under the client's request id (.p NULL: none) if no
- * kept receipt has it: first use wins. The oldest receipts make room.
+ * Keeps a receipt under its response id, and under its request id (.p NULL: none) if no kept
+ * receipt has it: first use wins. The oldest receipts make room.
  */
 void receipts_put(struct receipts *r, struct span id, struct span request_id, struct span jws);
 /* Appends the receipt to b. False when there is none. */

@@ -112,6 +112,14 @@ rq_step_relay(struct rq *rq)
 
 /* --- from egress --- */
 
+static struct span
+keep_field(struct rq *rq, struct egress_call *c, const char *name)
+{
+	struct span value = egress_field(c, name);
+
+	return value.p == NULL ? SPAN_NONE : arena_copy(&rq->arena, value);
+}
+
 static void
 on_head(void *ctx, struct egress_call *c, unsigned status)
 {
@@ -124,7 +132,8 @@ on_head(void *ctx, struct egress_call *c, unsigned status)
 		rq->peer = *peer;
 		rq->has_peer = true;
 	}
-	rq->upstream_id = arena_copy(&rq->arena, egress_field(c, "x-request-id"));
+	rq->upstream_id = keep_field(rq, c, rq->upstream->provider->request_id_field);
+	rq->upstream_account = keep_field(rq, c, rq->upstream->provider->account_field);
 	snprintf(text, sizeof(text), "%u", status);
 	metric_add(METRIC_UPSTREAM_REQUESTS, provider_name(rq->model->provider), text, 1);
 }

@@ -38,7 +38,6 @@ reply_begin(struct reply *r, const struct http_head *head, bool is_public)
 	} else {
 		rng_uuid(r->request_id);
 		r->request_id_n = UUID_LEN;
-		r->own_request_id = true;
 	}
 	reply_add(r, "X-Request-Id", reply_request_id(r));
 	reply_add(r, "Cache-Control", SPAN_LIT("no-store, no-transform"));

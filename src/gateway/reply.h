@@ -19,7 +19,6 @@ struct reply {
 	size_t n;
 	char request_id[REQUEST_ID_MAX];
 	size_t request_id_n;
-	bool own_request_id; /* made here: the client did not send a usable one */
 };
 
 /*

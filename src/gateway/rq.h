@@ -75,7 +75,7 @@ struct rq {
 	struct sha256 *up;
 	struct egress_peer peer;
 	bool has_peer;
-	struct span upstream_id; /* the provider's x-request-id, in the arena */
+	struct span upstream_id, upstream_account; /* as the provider names them; in the arena */
 	struct sse sse;
 	struct buf upstream_body; /* of an answer that is not streamed */
 	struct echo echo;

@@ -161,6 +161,7 @@ put_members(struct rq *rq, struct buf *b)
 	if (rq->has_peer) {
 		r.upstream.host = span_str(rq->peer.host);
 		r.upstream.request_id = rq->upstream_id;
+		r.upstream.account = rq->upstream_account;
 	}
 	if (rq->has_peer && rq->peer.tls) {
 		r.upstream.tls = span_str(rq->peer.version);
@@ -202,7 +203,7 @@ on_receipt(void *ctx, struct err e, struct span answer)
 	if (!failed(e)) {
 		buf_put(&rq->jws, answer);
 		receipts_put(rq->loop->gw->receipts, span_str(rq->answer.id),
-		    rq->reply.own_request_id ? SPAN_NONE : reply_request_id(&rq->reply), answer);
+		    reply_request_id(&rq->reply), answer);
 	}
 	rq->step = RQ_STEP_deliver;
 	rq_run(rq);

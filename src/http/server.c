@@ -273,6 +273,8 @@ listener_close(struct listener *l)
 	l->closing = true;
 	uv_close((uv_handle_t *)&l->poll, on_listener_closed);
 	uv_close((uv_handle_t *)&l->pause, on_listener_closed);
+	/* The supervisor holds the socket too: ours alone closed, clients would wait at a shut door. */
+	(void)shutdown(l->fd, SHUT_RDWR);
 	close(l->fd);
 }
 

@@ -24,6 +24,8 @@ struct provider {
 	const char *base_url;	 /* without a slash at its end */
 	const char *path;	 /* appended to it */
 	const char *auth_prefix; /* "Authorization: Bearer ", before the key */
+	/* Response fields that name the request and the account, for the receipt (R7). */
+	const char *request_id_field, *account_field;
 
 	/*
 	 * May this request go to this model? Sets *adjusted to the PARAM_BITs of what is left out
