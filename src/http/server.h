@@ -30,7 +30,10 @@ MUST_USE struct err server_new(struct server **out, const struct server_options 
  * is the server's afterwards, also on error. Errors: NOMEM, SYSTEM
  */
 MUST_USE struct err server_listen(struct server *s, int fd, struct tls_context *tls);
-/* Stops accepting, closes idle connections, lets running exchanges finish. */
+/*
+ * Stops accepting, closes idle connections, lets running exchanges finish. The listening sockets
+ * end, also for other processes that hold them: new clients are refused, not queued.
+ */
 void server_drain(struct server *s);
 /* Exchanges that run, and connections that are open. */
 size_t server_exchanges(const struct server *s);

@@ -32,6 +32,7 @@ struct rig {
 	struct tls_context *tls;
 	struct http_limits limits;
 	uint16_t port, tls_port;
+	int shared_fd;
 	/* What the handler saw, for the client's thread. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -237,6 +238,7 @@ rig_start(struct rig *r, const struct http_limits *limits)
 	uv_loop_init(&r->loop);
 	rig_check(server_new(&r->server, &opt));
 	rig_check(listen_tcp(&fd, SPAN_LIT("127.0.0.1"), &r->port));
+	r->shared_fd = dup(fd); /* as the supervisor has it */
 	rig_check(server_listen(r->server, fd, NULL));
 	rig_check(listen_tcp(&fd, SPAN_LIT("127.0.0.1"), &r->tls_port));
 	rig_check(server_listen(r->server, fd, r->tls));
@@ -259,6 +261,7 @@ rig_stop(struct rig *r)
 	uv_async_send(&r->command);
 	pthread_join(r->thread, NULL);
 	tls_context_free(r->tls);
+	close(r->shared_fd);
 	pthread_mutex_destroy(&r->lock);
 	pthread_cond_destroy(&r->changed);
 }

@@ -468,11 +468,15 @@ test_conn_max(void **state)
 static void
 test_drain(void **state)
 {
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct peer idle, idle_tls, shaking, busy;
 	struct buf got;
 	struct rig r;
 
 	rig_start(&r, NULL);
+	to.sin_port = htons(r.port);
 	buf_init(&got, 1 << 20);
 	peer_connect(&idle, &r, false);
 	peer_connect(&idle_tls, &r, true);
@@ -488,6 +492,10 @@ test_drain(void **state)
 	assert_int_equal(peer_read_all(&busy, &got), 0);
 	assert_true(span_ends(buf_span(&got), SPAN_LIT("Connection: close\r\n\r\nlater")));
 	assert_int_equal(r.delivered, 1);
+	/* A3: refused, although another descriptor of the listener is open. */
+	assert_int_equal(connect(late, (struct sockaddr *)&to, sizeof(to)), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	close(late);
 	peer_close(&idle);
 	peer_close(&idle_tls);
 	peer_close(&shaking);
