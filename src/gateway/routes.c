@@ -60,23 +60,31 @@ is_v1(struct span path)
 
 /* An error in the shape of the path: OpenAI's object on /v1, a line of text elsewhere (H4, E1). */
 static void
+answer_failure(struct call *c, const struct failure *f)
+{
+	const char *type = "application/json";
+	struct buf b;
+
+	buf_init(&b, 4096);
+	if (is_v1(c->head->path)) {
+		failure_put(&b, f);
+	} else {
+		type = "text/plain; charset=utf-8";
+		buf_put_str(&b, f->message);
+		buf_put_byte(&b, '\n');
+	}
+	answer(c, f->status, type, buf_span(&b));
+	buf_fini(&b);
+}
+
+static void
 answer_error(
     struct call *c, unsigned status, const char *type, const char *code, const char *message)
 {
 	struct failure f = { .status = status, .type = type, .code = code };
-	struct buf b;
 
-	buf_init(&b, 4096);
 	snprintf(f.message, sizeof(f.message), "%s", message);
-	if (is_v1(c->head->path)) {
-		failure_put(&b, &f);
-		answer(c, status, "application/json", buf_span(&b));
-	} else {
-		buf_put_str(&b, message);
-		buf_put_byte(&b, '\n');
-		answer(c, status, "text/plain; charset=utf-8", buf_span(&b));
-	}
-	buf_fini(&b);
+	answer_failure(c, &f);
 }
 
 static void
@@ -372,37 +380,50 @@ on_gone(void *handler, bool delivered)
 		rq_on_gone(handler, delivered);
 }
 
+/* What the wire refused: answered here, so that it has the same fields and the same log line. */
 static void
-wire_error(void *server, struct span path, unsigned status, const char *what,
-    const char **content_type, struct buf *body)
+wire_error(void *server, void *handler, struct exchange *x, const struct http_head *head,
+    unsigned status, const char *what)
 {
-	struct failure f = { .status = status, .type = "invalid_request_error" };
-	const struct {
+	static const struct {
 		unsigned status;
 		const char *type, *code;
 	} words[] = {
 		{ 408, "invalid_request_error", "request_timeout" },
 		{ 413, "invalid_request_error", "too_large" },
+		{ 414, "invalid_request_error", "target_too_long" },
+		{ 417, "invalid_request_error", "expectation_failed" },
 		{ 431, "invalid_request_error", "head_too_large" },
 		{ 501, "invalid_request_error", "not_implemented" },
 		{ 503, "overloaded_error", "overloaded" },
 	};
+	struct call c = { .loop = server,
+		.x = x,
+		.head = head,
+		.route = "other",
+		.began_us = clock_monotonic_us() };
+	struct failure f = {
+		.status = status, .type = "invalid_request_error", .code = "bad_request"
+	};
+	const struct route *r = find_route(head->path, &c.rest);
 
-	f.code = "bad_request";
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (words[i].status == status) {
 			f.type = words[i].type;
 			f.code = words[i].code;
 		}
 	snprintf(f.message, sizeof(f.message), "%s", what);
-	if (path.p != NULL && is_v1(path)) {
-		*content_type = "application/json";
-		failure_put(body, &f);
+	f.retry_after_s = status == 503 ? 1 : 0;
+	if (handler != NULL) {
+		rq_on_wire_error(handler, &f);
 		return;
 	}
-	*content_type = "text/plain; charset=utf-8";
-	buf_put_str(body, what);
-	buf_put_byte(body, '\n');
+	if (r != NULL)
+		c.route = r->path;
+	reply_begin(&c.reply, head, r != NULL && r->audience == PUBLIC);
+	if (f.retry_after_s > 0)
+		reply_add(&c.reply, "Retry-After", SPAN_LIT("1"));
+	answer_failure(&c, &f);
 }
 
 const struct exchange_ops routes_ops = { on_head, on_body, on_room, on_gone, wire_error };

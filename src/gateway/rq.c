@@ -472,6 +472,15 @@ rq_on_body(struct rq *rq, struct span body)
 }
 
 void
+rq_on_wire_error(struct rq *rq, const struct failure *f)
+{
+	rq->failure = *f;
+	rq->outcome = RECEIPT_FAILED;
+	rq->step = RQ_STEP_deliver;
+	rq_run(rq);
+}
+
+void
 rq_on_room(struct rq *rq)
 {
 	if (rq->call != NULL)

@@ -106,6 +106,8 @@ struct rq *rq_begin(
 void rq_on_body(struct rq *rq, struct span body);
 void rq_on_room(struct rq *rq);
 void rq_on_gone(struct rq *rq, bool delivered);
+/* The wire gives up on the body: answers with this. */
+void rq_on_wire_error(struct rq *rq, const struct failure *f);
 
 void rq_run(struct rq *rq);
 /* Notes the failure and goes to where it is answered. Returns RQ_MORE. */

@@ -61,12 +61,14 @@ struct exchange_ops {
 	/* Last call. `delivered`: the whole answer was given to the kernel. */
 	void (*on_gone)(void *handler, bool delivered);
 	/*
-	 * The wire side itself answers (400, 408, 413, 414, 417, 431, 501, 503): the handler's
-	 * spelling of that error for this path (.p NULL when it is not known). Puts content type
-	 * and body; may be called without on_head. After it, on_gone(false) if on_head was called.
+	 * The wire refuses the request itself (400, 408, 413, 414, 417, 431, 501, 503): the server
+	 * answers in its place with exchange_head, _write and _end before it returns; the
+	 * connection ends behind the answer. `handler` is what on_head returned, NULL when it was
+	 * not called: there is then no on_gone either, and of the head only the path is known (.p
+	 * NULL when not even that). Otherwise on_gone(false) follows.
 	 */
-	void (*wire_error)(void *server, struct span path, unsigned status, const char *what,
-	    const char **content_type, struct buf *body);
+	void (*wire_error)(void *server, void *handler, struct exchange *x,
+	    const struct http_head *head, unsigned status, const char *what);
 };
 
 /* Reads the body, at most max_bytes (413 above), then calls on_body. Call inside on_head only. */

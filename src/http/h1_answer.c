@@ -3,9 +3,6 @@
 #include <assert.h>
 
 #include "core/limits.h"
-#include "crypto/rng.h"
-
-enum { WIRE_ERROR_MAX_BYTES = 8192 };
 
 static void
 kick(struct h1_exchange *x)
@@ -226,49 +223,21 @@ const struct wire_ops h1_wire = {
 
 /* -- errors of the wire itself -- */
 
-/* interfaces.md H3: the request's own id where it has a fit one, else a fresh one. */
-static struct span
-request_id(const struct h1_exchange *x, char fresh[static UUID_LEN])
-{
-	struct span id = http_field_get(&x->request.head, "x-request-id", NULL);
-	bool fits = x->began && id.n >= 22 && id.n <= 64;
-
-	for (size_t i = 0; fits && i < id.n; i++) {
-		uint8_t c = id.p[i];
-
-		fits = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-		    c == '_' || c == '-';
-	}
-	if (fits)
-		return id;
-	rng_uuid(fresh);
-	return span_of(fresh, UUID_LEN);
-}
-
+/* The server's spelling of a refusal. Of a head that was not judged, only the path is believed. */
 static void
-put_error(struct h1 *h, struct http_fault fault)
+answer_refusal(struct h1 *h, struct http_fault fault)
 {
 	struct h1_exchange *x = h->x;
-	const char *type = "text/plain; charset=utf-8";
-	char fresh[UUID_LEN];
-	struct http_field field[3];
-	struct buf body;
+	struct http_head bare = { .path = x->parsed ? x->request.head.path
+						    : head_path(h1_head_bytes(x)) };
 
 	if (!x->parsed)
-		x->request.head = (struct http_head){ .path = head_path(h1_head_bytes(x)) };
-	buf_init(&body, WIRE_ERROR_MAX_BYTES);
-	h->host->ops->wire_error(
-	    h->host->ctx, x->request.head.path, fault.status, fault.what, &type, &body);
-	field[0] = (struct http_field){ SPAN_LIT("Content-Type"), span_str(type) };
-	field[1] = (struct http_field){ SPAN_LIT("X-Request-Id"), request_id(x, fresh) };
-	field[2] = (struct http_field){ SPAN_LIT("Cache-Control"),
-		SPAN_LIT("no-store, no-transform") };
-	x->close = true;
-	x->framing = H1_LENGTH;
-	put_head(x, fault.status, field, 3, true, body.n);
-	if (!span_eq(x->request.head.method, SPAN_LIT("HEAD")))
-		buf_put(h->link->out, buf_span(&body));
-	buf_fini(&body);
+		x->request.head = bare;
+	x->request.keep_alive = false;
+	x->request.http10 = false;
+	h->host->ops->wire_error(h->host->ctx, x->began ? x->handler : NULL, &x->base,
+	    x->began ? &x->request.head : &bare, fault.status, fault.what);
+	assert(x->ended);
 }
 
 void
@@ -282,7 +251,7 @@ h1_refuse(struct h1 *h, struct http_fault fault)
 		h->link->ops->cut(h->link, true);
 		return;
 	}
-	put_error(h, fault);
+	answer_refusal(h, fault);
 	h1_gone(h, false);
 	h->state = H1_CLOSED;
 	h->link->ops->finish(h->link, true);

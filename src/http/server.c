@@ -271,11 +271,9 @@ listener_close(struct listener *l)
 	if (l->closing)
 		return;
 	l->closing = true;
-	/* Another process may hold the same socket (K1); this ends it for all. */
-	shutdown(l->fd, SHUT_RD);
 	uv_close((uv_handle_t *)&l->poll, on_listener_closed);
 	uv_close((uv_handle_t *)&l->pause, on_listener_closed);
-	/* The supervisor holds the socket too: ours alone closed, clients would wait at a shut door. */
+	/* The supervisor holds the socket too (K1): clients would wait at a door that nobody opens. */
 	(void)shutdown(l->fd, SHUT_RDWR);
 	close(l->fd);
 }

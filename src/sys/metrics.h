@@ -13,21 +13,21 @@
 #include "core/buf.h"
 
 /* METRIC(id, name, type, first label, second label, help); types: counter gauge histogram */
-#define METRICS(METRIC)                                                                         \
-	METRIC(REQUESTS, "requests_total", counter, "route", "status", "Requests answered")     \
-	METRIC(REQUEST_SECONDS, "request_seconds", histogram, NULL, NULL,                       \
-	    "Time from the first byte of the head to the end of the answer")                    \
-	METRIC(FIRST_BYTE_SECONDS, "first_byte_seconds", histogram, "provider", NULL,           \
-	    "Time from admission to the upstream's first body byte")                            \
-	METRIC(UPSTREAM_REQUESTS, "upstream_requests_total", counter, "provider", "status",     \
-	    "Requests sent to providers")                                                       \
-	METRIC(TOKENS, "tokens_total", counter, "provider", "direction", "Tokens reported")     \
-	METRIC(STREAMS_OPEN, "streams_open", gauge, NULL, NULL, "Streamed answers under way")   \
-	METRIC(CONNECTIONS_OPEN, "connections_open", gauge, NULL, NULL, "Client connections")   \
-	METRIC(SIGNATURES, "signatures_total", counter, "kind", NULL, "Signatures made")        \
-	METRIC(SIGN_SECONDS, "sign_seconds", histogram, NULL, NULL,                             \
-	    "Time from asking for a signature to having it")                                    \
-	METRIC(MEMORY_BYTES, "memory_bytes", gauge, NULL, NULL, "Memory held for requests")     \
+#define METRICS(METRIC)                                                                       \
+	METRIC(REQUESTS, "requests_total", counter, "route", "status", "Requests answered")   \
+	METRIC(REQUEST_SECONDS, "request_seconds", histogram, NULL, NULL,                     \
+	    "Time from the first byte of the head to the end of the answer")                  \
+	METRIC(FIRST_BYTE_SECONDS, "first_byte_seconds", histogram, "provider", NULL,         \
+	    "Time from admission to the upstream's first body byte")                          \
+	METRIC(UPSTREAM_REQUESTS, "upstream_requests_total", counter, "provider", "status",   \
+	    "Requests sent to providers")                                                     \
+	METRIC(TOKENS, "tokens_total", counter, "provider", "direction", "Tokens reported")   \
+	METRIC(STREAMS_OPEN, "streams_open", gauge, NULL, NULL, "Streamed answers under way") \
+	METRIC(CONNECTIONS_OPEN, "connections_open", gauge, NULL, NULL, "Client connections") \
+	METRIC(SIGNATURES, "signatures_total", counter, "kind", NULL, "Signatures made")      \
+	METRIC(SIGN_SECONDS, "sign_seconds", histogram, NULL, NULL,                           \
+	    "Time from asking for a signature to having it")                                  \
+	METRIC(MEMORY_BYTES, "memory_bytes", gauge, NULL, NULL, "Memory held for requests")   \
 	METRIC(BUILD_INFO, "build_info", gauge, "version", NULL, "Always 1")
 
 enum metric {

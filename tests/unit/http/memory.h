@@ -151,15 +151,17 @@ memory_on_gone(void *handler, bool delivered)
 }
 
 static inline void
-memory_wire_error(void *server, struct span path, unsigned status, const char *what,
-    const char **content_type, struct buf *body)
+memory_wire_error(void *server, void *handler, struct exchange *x, const struct http_head *head,
+    unsigned status, const char *what)
 {
 	struct memory *m = server;
 
 	m->errors++;
 	m->error_status = status;
-	buf_put(&m->error_path, path);
-	buf_put_str(body, what);
+	buf_put(&m->error_path, head->path);
+	exchange_head(x, status, NULL, 0, strlen(what));
+	exchange_write(x, span_str(what));
+	exchange_end(x);
 }
 
 static const struct exchange_ops memory_exchange_ops = {

@@ -170,10 +170,12 @@ rig_on_gone(void *handler, bool delivered)
 }
 
 static inline void
-rig_wire_error(void *server, struct span path, unsigned status, const char *what,
-    const char **content_type, struct buf *body)
+rig_wire_error(void *server, void *handler, struct exchange *x, const struct http_head *head,
+    unsigned status, const char *what)
 {
-	buf_put_str(body, what);
+	exchange_head(x, status, NULL, 0, strlen(what));
+	exchange_write(x, span_str(what));
+	exchange_end(x);
 }
 
 static const struct exchange_ops rig_ops = {
