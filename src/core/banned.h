@@ -21,7 +21,11 @@
 #pragma GCC poison setlocale
 
 /* Words that libraries use for parameters and fields: only calling the function is an error. */
+#ifdef __clang__
+#define BANNED __attribute__((unavailable("banned: see core/banned.h")))
+#else
 #define BANNED __attribute__((error("banned: see core/banned.h")))
+#endif
 int rand(void) BANNED;	  /* crypto/rng.h */
 long random(void) BANNED; /* crypto/rng.h */
 double drand48(void) BANNED;

@@ -41,7 +41,6 @@
 #define UPSTREAM_FIRST_BYTE_MS 120000
 #define UPSTREAM_GAP_MS	       60000
 #define UPSTREAM_TOTAL_MS      600000
-#define KEEPALIVE_COMMENT_MS   15000 /* ": keep-alive" into a silent stream */
 
 /* Receipts (R1). */
 #define RECEIPT_MAX_BYTES     6144	 /* the whole compact JWS */
@@ -52,8 +51,5 @@
 /* Key holder. */
 #define SIGN_QUEUE_MAX	      1024  /* jobs waiting; above: refuse at admission */
 #define KEY_MESSAGE_MAX_BYTES 32768 /* one datagram of the key holder protocol */
-
-/* Errors shown to clients. */
-#define UPSTREAM_TEXT_MAX_BYTES 2048 /* E1: upstream text is capped */
 
 #endif

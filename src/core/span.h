@@ -34,7 +34,8 @@ span_str(const char *s)
 static inline struct span
 span_cut(struct span s, size_t from, size_t to)
 {
-	return (struct span){ s.p + from, to - from };
+	/* An empty span may have no address to count from. */
+	return (struct span){ from == 0 ? s.p : s.p + from, to - from };
 }
 
 /* Equal bytes. Not constant time: never for secrets (crypto/ct.h). */
