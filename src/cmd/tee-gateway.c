@@ -8,12 +8,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/wipe.h"
 #include "gateway/config.h"
 #include "gateway/options.h"
 #include "gateway/worker.h"
 #include "keyholder/child.h"
 #include "net/listen.h"
 #include "supervise/supervise.h"
+#include "sys/harden.h"
 
 struct program {
 	struct options opt;
@@ -32,6 +34,24 @@ close_listeners(void *ctx)
 		if (p->listeners.tls[i] >= 0)
 			close(p->listeners.tls[i]);
 	}
+}
+
+/* The supervisor needs no tables and no provider's key any more (K1). */
+static void
+drop_config(void *ctx)
+{
+	struct program *p = ctx;
+
+	config_unload(&p->gw);
+}
+
+/* Out of the environment, which all three processes have, once they are where they are used. */
+static void
+forget_keys(const struct options *opt)
+{
+	for (size_t i = 0; i < PROVIDER_COUNT; i++)
+		if (opt->key[i] != NULL)
+			wipe((char *)(uintptr_t)opt->key[i], strlen(opt->key[i]));
 }
 
 static int
@@ -96,6 +116,7 @@ main(int argc, char **argv)
 	static struct program p;
 	struct supervise_options s = { .keyholder = run_keyholder,
 		.worker = run_worker,
+		.started = drop_config,
 		.close_listeners = close_listeners,
 		.ctx = &p };
 	char why[256];
@@ -126,6 +147,11 @@ main(int argc, char **argv)
 	if (failed(e = log_open(&p.opt.log))) {
 		fprintf(stderr, "tee-gateway: %s: %s\n",
 		    p.opt.log.file == NULL ? "standard error" : p.opt.log.file, e.what);
+		return 1;
+	}
+	forget_keys(&p.opt);
+	if (failed(e = harden_process())) {
+		log_msg(LOG_ERROR, "supervisor: %s", e.what);
 		return 1;
 	}
 	for (unsigned i = 0; i < LOOPS_MAX; i++)

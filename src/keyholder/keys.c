@@ -9,11 +9,10 @@
 #include "crypto/jws.h"
 #include "crypto/pss.h"
 #include "crypto/wallet.h"
+#include "receipt/anchor.h"
 #include "receipt/legacy.h"
 #include "receipt/receipt.h"
 #include "sys/harden.h"
-
-#define BINDING_CONTEXT "tee-receipt-key-v1" /* R2 a */
 
 struct keys {
 	struct pss_key *signing;
@@ -61,7 +60,7 @@ make_parts(const struct keys *k, struct parts *p, uint64_t now_unix_s)
 	TRY(pss_key_spki(k->signing, &p->signing_spki));
 	es256_key_pub(k->receipt, &pub);
 	es256_pub_spki(&pub, &p->receipt_spki);
-	buf_put_str(&p->binding, BINDING_CONTEXT);
+	buf_put_str(&p->binding, RECEIPT_KEY_CONTEXT);
 	buf_put(&p->binding, buf_span(&p->receipt_spki));
 	TRY(buf_check(&p->receipt_spki));
 	TRY(buf_check(&p->binding));

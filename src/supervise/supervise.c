@@ -276,6 +276,8 @@ run(struct supervisor *s)
 	TRY(start(s, &s->keyholder));
 	if (failed(e = start(s, &s->worker)))
 		kill_both(s);
+	else if (s->opt->started != NULL)
+		s->opt->started(s->opt->ctx);
 	/* Held here, the ends would keep a dead process's channels open for the other. */
 	close_channels(s);
 	watch(s);

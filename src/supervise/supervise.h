@@ -9,6 +9,8 @@ struct supervise_options {
 	/* Run in the children; their result is the exit status. `channel` has `loops` ends. */
 	int (*keyholder)(void *ctx, const int *channel);
 	int (*worker)(void *ctx, const int *channel);
+	/* In the supervisor, once both run: drops what only they need (K1). NULL: nothing. */
+	void (*started)(void *ctx);
 	void (*close_listeners)(void *ctx); /* in the key holder: it serves nobody */
 	void *ctx;
 };

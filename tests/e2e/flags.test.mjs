@@ -104,3 +104,26 @@ test('F3: one line a request, and nothing of what was said', async () => {
 	fs.rmSync(dir, { recursive: true });
 });
 
+
+test('K1: a provider key stays in no process\'s environment', async () => {
+	const key = `sk-${'marker'.repeat(5)}`;
+	const gateway = await startGateway({ env: { OPENAI_API_KEY: key } });
+	try {
+		const children = fs.readFileSync(`/proc/${gateway.pid}/task/${gateway.pid}/children`, 'utf8');
+		const pids = [gateway.pid, ...children.trim().split(' ').map(Number)];
+		assert.equal(pids.length, 3, 'supervisor, key holder, worker');
+		for (const pid of pids) {
+			let seen = '';
+			try {
+				seen = fs.readFileSync(`/proc/${pid}/environ`, 'latin1');
+			} catch (error) {
+				assert.equal(error.code, 'EACCES'); // not dumpable: nobody else may look
+			}
+			assert.ok(!seen.includes(key), `process ${pid}`);
+		}
+		const health = await (await fetch(`${gateway.url}/health`)).json();
+		assert.equal(health.providers.openai, true);
+	} finally {
+		await gateway.stop();
+	}
+});
