@@ -408,6 +408,9 @@ check_receipt_options(const struct options *o)
 		return status;
 	if (o->value[OPTION_NONCE] != NULL && !is_nonce(span_str(o->value[OPTION_NONCE])))
 		return usage("--receipt-nonce", "takes 16 to 64 base64url characters");
+	/* V2: no expectation of PCRs, and none waived, is a question half asked. */
+	if (!o->allow[SKIP_PCRS] && !o->allow[SKIP_ATTESTATION])
+		return usage("--allow-skip", "is missing: attestation, or pcrs (interfaces.md V2)");
 	return 0;
 }
 
