@@ -9,6 +9,9 @@
 #include "sys/clock.h"
 #include "sys/metrics.h"
 
+/* What is read of a body that is no answer. */
+enum { REFUSAL_MAX_BYTES = 64 << 10 };
+
 static void on_head(void *ctx, struct egress_call *c, unsigned status);
 static bool on_body(void *ctx, struct egress_call *c, struct span bytes);
 static void on_done(void *ctx, struct egress_call *c, enum egress_fault fault);
@@ -32,7 +35,8 @@ dial_upstream(struct rq *rq)
 		.ctx = rq };
 	struct err e;
 
-	up->provider->encode(&rq->forward, &rq->request, rq->model, rq->adjusted);
+	if (!rq->called)
+		up->provider->encode(&rq->forward, &rq->request, rq->model, rq->adjusted);
 	if (failed(e = buf_check(&rq->forward)))
 		return rq_fail_err(rq, e);
 	r.body = buf_span(&rq->forward);
@@ -92,9 +96,16 @@ relay_echo(struct rq *rq)
 static enum rq_next
 relay_ended(struct rq *rq)
 {
-	if (rq->upstream_status != 200)
+	if (rq->upstream_status != 200) {
+		rq_fail_upstream(rq, rq->upstream_status, buf_span(&rq->upstream_body));
+		return RQ_MORE;
+	}
+	if (rq->no_events) {
+		if (rq_fail_upstream(rq, 200, buf_span(&rq->upstream_body)))
+			return RQ_MORE;
 		return rq_fail(rq, 502, "upstream_error", "upstream_error",
-		    "The provider answered with status %u.", rq->upstream_status);
+		    "The provider's answer is no event stream.");
+	}
 	if (rq->stream && !answer_finished(&rq->answer))
 		return rq_fail(rq, 502, "upstream_error", "upstream_error",
 		    "The provider closed the stream early.");
@@ -120,6 +131,17 @@ keep_field(struct rq *rq, struct egress_call *c, const char *name)
 	return value.p == NULL ? SPAN_NONE : arena_copy(&rq->arena, value);
 }
 
+/* An answer without a type may be a stream: its bytes will tell. */
+static bool
+is_event_stream(struct span type)
+{
+	size_t end = span_find(type, SPAN_LIT(";"), 0);
+
+	return type.p == NULL ||
+	    span_eq_nocase(span_trim(span_cut(type, 0, end == SIZE_MAX ? type.n : end)),
+		SPAN_LIT("text/event-stream"));
+}
+
 static void
 on_head(void *ctx, struct egress_call *c, unsigned status)
 {
@@ -134,113 +156,190 @@ on_head(void *ctx, struct egress_call *c, unsigned status)
 	}
 	rq->upstream_id = keep_field(rq, c, rq->upstream->provider->request_id_field);
 	rq->upstream_account = keep_field(rq, c, rq->upstream->provider->account_field);
+	rq->retry_after = keep_field(rq, c, "retry-after");
+	rq->retry_after_ms = keep_field(rq, c, "retry-after-ms");
+	rq->no_events = rq->stream && !is_event_stream(egress_field(c, "content-type"));
 	snprintf(text, sizeof(text), "%u", status);
 	metric_add(METRIC_UPSTREAM_REQUESTS, provider_name(rq->model->provider), text, 1);
+}
+
+/* A stream's bytes are under way, or an answer that began well may still become one. */
+static bool
+streams(const struct rq *rq)
+{
+	return rq->stream && rq->upstream_status == 200 && !rq->no_events;
+}
+
+/* One event: what it says is put in line. An error that the provider tells is noted at once. */
+static struct err
+take_event(struct rq *rq, struct span data)
+{
+	enum stream_state state = STREAM_MORE;
+	struct buf event;
+	struct err e;
+
+	buf_init(&event, rq->out.max);
+	e = rq->upstream->provider->event(&rq->answer, data, &event, &state);
+	if (!failed(e) && failed(buf_check(&event)))
+		e = FAIL(NOMEM, "event");
+	if (!failed(e) && event.n > 0)
+		rq_queue(rq, buf_span(&event));
+	buf_fini(&event);
+	rq->sentinel = state == STREAM_DONE;
+	if (failed(e)) {
+		/* What was said before goes first: then this is no answer with a status any more. */
+		rq_flush(rq);
+		if (state != STREAM_FAILED || !rq_fail_upstream(rq, 200, data))
+			rq_fail_err(rq, e);
+	}
+	return e;
 }
 
 /* The provider's stream, event by event. */
 static struct err
 take_events(struct rq *rq, struct span bytes)
 {
-	struct buf event;
 	struct span data;
+
+	while (!rq->sentinel) {
+		if (failed(sse_next(&rq->sse, &bytes, &data))) {
+			struct err e = FAIL(UPSTREAM, "upstream: an event past its bound");
+
+			rq_flush(rq);
+			rq_fail_err(rq, e);
+			return e;
+		}
+		if (data.p == NULL)
+			break;
+		TRY(take_event(rq, data));
+	}
+	return OK;
+}
+
+/* A refusal's body, as far as it is worth reading. */
+static bool
+take_refusal(struct rq *rq, struct span bytes)
+{
+	size_t room = REFUSAL_MAX_BYTES - rq->upstream_body.n;
+
+	buf_put(&rq->upstream_body, span_cut(bytes, 0, bytes.n < room ? bytes.n : room));
+	return bytes.n <= room;
+}
+
+static struct err
+take_body(struct rq *rq, struct span bytes)
+{
 	struct err e = OK;
 
-	buf_init(&event, rq->out.max);
-	while (!failed(e) && !rq->sentinel) {
-		enum stream_state state = STREAM_MORE;
-
-		if (failed(e = sse_next(&rq->sse, &bytes, &data)) || data.p == NULL)
-			break;
-		buf_clear(&event);
-		e = rq->upstream->provider->event(&rq->answer, data, &event, &state);
-		if (!failed(e))
-			e = buf_check(&event);
-		if (!failed(e) && event.n > 0)
-			rq_queue(rq, buf_span(&event));
-		rq->sentinel = state == STREAM_DONE;
-	}
-	buf_fini(&event);
+	buf_put(&rq->upstream_body, bytes);
+	if (rq->upstream_body.over)
+		e = FAIL(UPSTREAM, "upstream: the body is too large");
+	else if (!budget_take(bytes.n))
+		e = FAIL(BUSY, "memory");
+	else
+		rq->budget += bytes.n;
+	if (failed(e))
+		rq_fail_err(rq, e);
 	return e;
+}
+
+static void
+first_byte(struct rq *rq)
+{
+	if (rq->first_byte_us != 0)
+		return;
+	rq->first_byte_us = clock_monotonic_us();
+	metric_observe(METRIC_FIRST_BYTE_SECONDS, provider_name(rq->model->provider),
+	    (double)(rq->first_byte_us - rq->admitted_us) / 1e6);
+}
+
+/* The rest of what the provider would send is of no use. */
+static void
+hang_up(struct rq *rq)
+{
+	egress_cancel(rq->call);
+	rq->call = NULL;
+	rq_run(rq);
 }
 
 static bool
 on_body(void *ctx, struct egress_call *c, struct span bytes)
 {
 	struct rq *rq = ctx;
-	struct err e = OK;
+	struct err e;
 
 	if (rq->stream && rq->head_sent && exchange_room(rq->x) == 0)
 		return false;
-	if (rq->first_byte_us == 0) {
-		rq->first_byte_us = clock_monotonic_us();
-		metric_observe(METRIC_FIRST_BYTE_SECONDS, provider_name(rq->model->provider),
-		    (double)(rq->first_byte_us - rq->admitted_us) / 1e6);
-	}
+	first_byte(rq);
 	sha256_update(rq->up, bytes);
-	if (rq->upstream_status != 200)
+	if (rq->upstream_status != 200 || rq->no_events) {
+		if (!take_refusal(rq, bytes)) {
+			rq->upstream_done = true;
+			hang_up(rq);
+		}
 		return true;
-	if (rq->stream) {
-		e = take_events(rq, bytes);
-	} else {
-		buf_put(&rq->upstream_body, bytes);
-		if (rq->upstream_body.over)
-			e = FAIL(UPSTREAM, "upstream: the body is too large");
-		else if (!budget_take(bytes.n))
-			e = FAIL(BUSY, "memory");
-		else
-			rq->budget += bytes.n;
 	}
-	if (!failed(e)) {
+	e = rq->stream ? take_events(rq, bytes) : take_body(rq, bytes);
+	if (failed(e))
+		hang_up(rq);
+	else
 		rq_flush(rq);
-		return true;
-	}
-	egress_cancel(c);
-	rq->call = NULL;
-	rq_fail_err(rq, e);
-	rq_run(rq);
 	return true;
+}
+
+static void
+fail_fault(struct rq *rq, enum egress_fault fault)
+{
+	if (fault == EGRESS_TLS)
+		rq_fail(rq, 502, "upstream_error", "upstream_tls",
+		    "The provider's TLS identity could not be verified.");
+	else if (fault == EGRESS_TIMEOUT)
+		rq_fail(rq, 504, "upstream_timeout", "upstream_timeout",
+		    "The provider did not answer in time.");
+	else if (fault == EGRESS_CONNECT)
+		rq_fail(rq, 502, "upstream_error", "upstream_error",
+		    "The provider could not be reached.");
+	else
+		rq_fail(rq, 502, "upstream_error", "upstream_error",
+		    "The provider's answer broke off.");
+}
+
+/* A last event without its blank line counts (providers.md 12, rule 8). */
+static struct err
+take_last_event(struct rq *rq)
+{
+	struct span data;
+
+	if (failed(sse_end(&rq->sse, &data)) || data.p == NULL)
+		return OK;
+	TRY(take_event(rq, data));
+	rq_flush(rq);
+	return OK;
 }
 
 static void
 on_done(void *ctx, struct egress_call *c, enum egress_fault fault)
 {
 	struct rq *rq = ctx;
-	enum stream_state state;
-	struct span data = SPAN_NONE;
-	struct err e = OK;
+	bool said = rq->upstream_status != 0 && (rq->upstream_status != 200 || rq->no_events);
 
 	rq->call = NULL;
+	/* E4: nothing was sent, so it may be sent again; once, and nothing else ever is. */
+	if (fault == EGRESS_CONNECT && !rq->retried) {
+		rq->retried = true;
+		rq->step = RQ_STEP_dial;
+		rq_run(rq);
+		return;
+	}
 	rq->upstream_done = true;
-	/* A last event without its blank line counts (providers.md 12, rule 8). */
-	if (rq->stream && rq->upstream_status == 200 && !rq->sentinel) {
-		struct buf event;
-
-		buf_init(&event, rq->out.max);
-		e = sse_end(&rq->sse, &data);
-		if (!failed(e) && data.p != NULL)
-			e = rq->upstream->provider->event(&rq->answer, data, &event, &state);
-		if (!failed(e) && !failed(e = buf_check(&event)) && event.n > 0) {
-			rq_queue(rq, buf_span(&event));
-			rq_flush(rq);
+	if (fault == EGRESS_NONE && streams(rq) && !rq->sentinel) {
+		if (failed(take_last_event(rq))) {
+			rq_run(rq);
+			return;
 		}
-		buf_fini(&event);
 	}
-	if (failed(e)) {
-		rq_fail_err(rq, e);
-	} else if (fault != EGRESS_NONE && !(rq->stream && answer_finished(&rq->answer))) {
-		if (fault == EGRESS_TLS)
-			rq_fail(rq, 502, "upstream_error", "upstream_tls",
-			    "The provider's TLS identity could not be verified.");
-		else if (fault == EGRESS_TIMEOUT)
-			rq_fail(rq, 504, "upstream_timeout", "upstream_timeout",
-			    "The provider did not answer in time.");
-		else if (fault == EGRESS_CONNECT)
-			rq_fail(rq, 502, "upstream_error", "upstream_error",
-			    "The provider could not be reached.");
-		else
-			rq_fail(rq, 502, "upstream_error", "upstream_error",
-			    "The provider's answer broke off.");
-	}
+	/* A refusal that broke off is a refusal; a stream is over when every choice is (S6). */
+	if (fault != EGRESS_NONE && !said && !(streams(rq) && answer_finished(&rq->answer)))
+		fail_fault(rq, fault);
 	rq_run(rq);
 }

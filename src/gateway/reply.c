@@ -107,5 +107,5 @@ failure_from_refusal(struct failure *f, const struct refusal *no)
 		.code = no->code,
 		.param = no->param,
 		.type = no->status == 404 ? "not_found_error" : "invalid_request_error" };
-	memcpy(f->message, no->message, sizeof(f->message));
+	memcpy(f->message, no->message, sizeof(no->message));
 }

@@ -11,6 +11,7 @@
 #include "core/span.h"
 #include "http/exchange.h"
 #include "provider/refusal.h"
+#include "provider/upstream_error.h"
 
 enum { REPLY_FIELDS = 16, REQUEST_ID_MAX = 64 };
 
@@ -38,7 +39,7 @@ struct failure {
 	unsigned status;
 	const char *type, *code; /* code NULL: null */
 	const char *param;	 /* NULL: null */
-	char message[320];
+	char message[UPSTREAM_MESSAGE_MAX + 1];
 	unsigned retry_after_s; /* 0: no such field */
 };
 /* {"error":{...}} without the closing brace, so that members can follow (E3). */

@@ -69,6 +69,38 @@ rq_fail_err(struct rq *rq, struct err e)
 	    e.what == NULL ? "unknown" : e.what);
 }
 
+/* The key itself, of a line "Authorization: Bearer KEY" with its NUL. */
+static struct span
+key_of(const struct upstream *up)
+{
+	struct span line = buf_span(&up->auth), prefix = span_str(up->provider->auth_prefix);
+
+	return line.n > prefix.n ? span_cut(line, prefix.n, line.n - 1) : SPAN_NONE;
+}
+
+bool
+rq_fail_upstream(struct rq *rq, unsigned status, struct span said)
+{
+	struct upstream_refusal in = { .status = status,
+		.body = said,
+		.retry_after = rq->retry_after,
+		.retry_after_ms = rq->retry_after_ms,
+		.now_unix_s = clock_unix_s(),
+		.key = key_of(rq->upstream) };
+	struct upstream_error e;
+	struct span code, param;
+
+	upstream_error_read(&e, &in);
+	if (status == 200 && !e.read)
+		return false;
+	code = arena_copy(&rq->arena, span_str(e.code));
+	param = arena_copy(&rq->arena, span_str(e.param));
+	rq_fail(rq, e.status, e.type, code.n > 0 ? (const char *)code.p : NULL, "%s", e.message);
+	rq->failure.param = param.n > 0 ? (const char *)param.p : NULL;
+	rq->failure.retry_after_s = e.retry_after_s;
+	return true;
+}
+
 void
 rq_queue(struct rq *rq, struct span bytes)
 {

@@ -70,14 +70,16 @@ struct rq {
 	struct buf forward; /* body sent to the provider */
 	uint8_t fwd_sha256[SHA256_LEN];
 	struct egress_call *call;
-	bool called, upstream_done, sentinel;
+	bool called, retried, upstream_done, sentinel;
+	bool no_events; /* a stream was asked for, and something else is coming */
 	unsigned upstream_status;
 	struct sha256 *up;
 	struct egress_peer peer;
 	bool has_peer;
 	struct span upstream_id, upstream_account; /* as the provider names them; in the arena */
 	struct sse sse;
-	struct buf upstream_body; /* of an answer that is not streamed */
+	struct buf upstream_body; /* of an answer that is not streamed, or of a refusal */
+	struct span retry_after, retry_after_ms; /* of the provider's head; in the arena */
 	struct echo echo;
 
 	/* What goes out: hashed as it enters `out`, sent in order. */
@@ -115,6 +117,12 @@ enum rq_next rq_fail(struct rq *rq, unsigned status, const char *type, const cha
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* The one table from error codes to answers. */
 enum rq_next rq_fail_err(struct rq *rq, struct err e);
+
+/*
+ * What the provider said in place of an answer (status 200: inside one), as an answer of ours.
+ * False, and nothing is noted, when the status is 200 and the body says nothing about a failure.
+ */
+bool rq_fail_upstream(struct rq *rq, unsigned status, struct span said);
 
 /* Puts bytes of the answer in line: what is hashed and what is sent cannot drift apart. */
 void rq_queue(struct rq *rq, struct span bytes);

@@ -52,6 +52,9 @@ rq_step_sign(struct rq *rq)
 		e = answer_output_hash(&rq->answer, rq->output_hash);
 	if (failed(e)) {
 		buf_clear(&rq->out);
+		if (e.code == ERR_UPSTREAM && !rq->stream &&
+		    rq_fail_upstream(rq, 200, buf_span(&rq->upstream_body)))
+			return RQ_MORE;
 		return rq_fail_err(rq, e);
 	}
 	rq->has_output_hash = true;

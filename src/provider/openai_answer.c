@@ -7,6 +7,7 @@
 #include "core/limits.h"
 #include "provider/members.h"
 #include "provider/messages.h"
+#include "provider/upstream_error.h"
 
 static bool
 name_starts(const struct json *doc, uint32_t name, const char *prefix)
@@ -230,6 +231,24 @@ note_extra(struct answer *a, const struct json *doc)
 		buf_clear(&a->extra);
 }
 
+/* Aggregators end a choice that failed with this word (providers.md 9). */
+static bool
+failed_choice(const struct json *doc, uint32_t choices)
+{
+	if (choices == JSON_NONE || json_type(doc, choices) != JSON_ARRAY)
+		return false;
+	for (uint32_t c = json_first(doc, choices); c != JSON_NONE; c = json_after(doc, choices, c))
+		if (json_is(doc, json_get(doc, c, "finish_reason"), "error"))
+			return true;
+	return false;
+}
+
+static bool
+says_failed(const struct json *doc)
+{
+	return upstream_error_is(doc) || failed_choice(doc, json_get(doc, 0, "choices"));
+}
+
 static struct err
 read_chunk(struct answer *a, const struct json *doc, struct buf *b)
 {
@@ -240,9 +259,6 @@ read_chunk(struct answer *a, const struct json *doc, struct buf *b)
 
 	if (json_type(doc, 0) != JSON_OBJECT)
 		return FAIL(UPSTREAM, "upstream: an event is no object");
-	if (json_get(doc, 0, "error") != JSON_NONE &&
-	    json_type(doc, json_get(doc, 0, "error")) != JSON_NULL)
-		return FAIL(UPSTREAM, "upstream: an error event in the stream");
 	note_model(a, doc);
 	note_usage(a, doc);
 	if (created != JSON_NONE && json_u64(doc, created, UINT32_MAX, &created_unix_s))
@@ -313,6 +329,10 @@ openai_event(struct answer *a, struct span data, struct buf *b, enum stream_stat
 	}
 	if (failed(buf_check(&line)) || failed(json_parse(&doc, data, JSON_MAX_NODES))) {
 		e = FAIL(UPSTREAM, "upstream: an event is no JSON");
+	} else if (says_failed(&doc)) {
+		*state = STREAM_FAILED;
+		e = FAIL(UPSTREAM, "upstream: an error event in the stream");
+		json_fini(&doc);
 	} else {
 		e = read_chunk(a, &doc, b);
 		json_fini(&doc);
@@ -401,7 +421,10 @@ openai_body(struct answer *a, struct span text, struct buf *b)
 		return FAIL(UPSTREAM, "upstream: the body is no JSON");
 	note_model(a, &doc);
 	note_usage(a, &doc);
-	e = read_choices(a, &doc, json_get(&doc, 0, "choices"));
+	if (says_failed(&doc))
+		e = FAIL(UPSTREAM, "upstream: an error in place of an answer");
+	else
+		e = read_choices(a, &doc, json_get(&doc, 0, "choices"));
 	if (!failed(e) && a->endpoint == ENDPOINT_CHAT)
 		put_chat_body(a, b, &doc);
 	else if (!failed(e))

@@ -17,7 +17,8 @@
 
 enum stream_state {
 	STREAM_MORE,
-	STREAM_DONE, /* the provider's sentinel: nothing after it counts */
+	STREAM_DONE,   /* the provider's sentinel: nothing after it counts */
+	STREAM_FAILED, /* with ERR_UPSTREAM: the event is an error of the provider's own */
 };
 
 struct provider {
@@ -39,7 +40,7 @@ struct provider {
 	/*
 	 * One event of the provider's stream: zero or one event for the client is put into b, and
 	 * what it delivers is absorbed into a->output.
-	 * Errors: UPSTREAM (no JSON, an error event, choices out of range)
+	 * Errors: UPSTREAM (no JSON, an error event: *state says which, choices out of range)
 	 */
 	struct err (*event)(
 	    struct answer *a, struct span data, struct buf *b, enum stream_state *state);
