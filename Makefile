@@ -8,7 +8,7 @@ PREFIX ?= /usr
 ARGS ?=
 FUZZ_SECONDS ?= 60
 
-.PHONY: help setup build run test check fuzz install clean
+.PHONY: help setup build run test check bench fuzz install clean
 
 help:
 	@echo 'make run      install what is missing, build, serve on 127.0.0.1 (ARGS="--log-level debug")'
@@ -16,6 +16,7 @@ help:
 	@echo 'make check    the fast inner loop: format, layers, headers, shell, unit tests (ASan + UBSan)'
 	@echo 'make build    the programs, as build/tee-gateway and build/tee-verify'
 	@echo 'make setup    install what is missing for run and test'
+	@echo 'make bench    measure against nginx and Portkey in one run, print one table'
 	@echo 'make fuzz     run every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'make install  put the programs into DESTDIR PREFIX/bin ($(PREFIX)/bin)'
 	@echo 'make clean    remove what was built'
@@ -37,6 +38,12 @@ test: setup build
 
 check: setup
 	@scripts/test --fast
+
+bench:
+	@scripts/setup build test bench
+	@scripts/configure build -Dtests=true
+	@ninja -C build --quiet src/cmd/tee-gateway src/cmd/tee-verify bench/load bench/upstream
+	@bench/run $(ARGS)
 
 fuzz:
 	@scripts/setup build fuzz test

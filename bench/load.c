@@ -2,45 +2,68 @@
  * load.c - a load generator for one fixed request, so that the gateway and other proxies can be
  * measured alike, in one run and with the CPU time that the server spent.
  *
- * load [--connections C] [--requests R] [--tls] [--pid N]... ADDRESS:PORT FILE
+ * load [--connections C] [--requests R] [--rate N] [--tls] [--pid N]... [--keep DIR]
+ *      ADDRESS:PORT FILE
  *
- * FILE holds one whole HTTP/1.1 request, head and body. C connections stay open; each sends its
- * next request when the answer before is whole. Certificates are not verified: speed is measured
- * here, nothing else. Prints "name value" lines; times in milliseconds unless the name says so.
- * Exit 0: every answer was whole and 2xx; 1: some were not; 2: usage; 3: cannot run.
+ * FILE holds one whole HTTP/1.1 request, head and body. C connections are opened first; then time
+ * and CPU time count. Each connection sends its next request when the answer before is whole; with
+ * --rate, requests are due N a second, and a late one counts from when it was due. Certificates are
+ * not verified: speed is measured here, nothing else. --keep writes the first bodies to DIR/0 to
+ * DIR/7.
+ *
+ * Prints "name value" lines; times in milliseconds unless the name says so. The steady_ lines are of
+ * the time in which every connection was in the middle of an answer: what a chunk costs, without
+ * handshakes, heads and ends. Exit 0: every answer was whole and 2xx; 1: some were not; 2: usage;
+ * 3: cannot run.
  */
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <llhttp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "core/buf.h"
 #include "core/span.h"
+#include "cpu.h"
 
 enum { PIDS_MAX = 16, CONNECTIONS_LIMIT = 10000, REQUESTS_LIMIT = 10000000, FILE_MAX = 32 << 20 };
+enum { OPENING_MAX = 64, KEEP_MAX = 8, RATE_LIMIT = 100000 };
 enum { EXIT_NOT_WHOLE = 1, EXIT_USAGE = 2, EXIT_CANNOT = 3 };
 
 struct options {
-	uint64_t connections, requests;
+	uint64_t connections, requests, rate;
 	bool tls;
+	const char *keep;
 	uint64_t pid[PIDS_MAX];
 	size_t pids;
 	struct sockaddr_in address;
 	struct buf request;
 };
 
-enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_SENDING, LINK_RECEIVING, LINK_IDLE };
+enum link_state {
+	LINK_CLOSED,
+	LINK_CONNECTING,
+	LINK_HANDSHAKE,
+	LINK_READY, /* open, and nothing is due */
+	LINK_SENDING,
+	LINK_RECEIVING,
+};
+
+/* What is counted in bodies. No first character comes again but as the last, so that a mark can be
+ * looked for byte by byte, however the body is cut into pieces. */
+enum { MARK_EVENT, MARK_RECEIPT, MARK_DONE, MARKS };
+static const char *const marks[MARKS] = { "data:", "tee_receipt", "[DONE]" };
 
 struct link {
 	uv_poll_t poll;
@@ -49,9 +72,10 @@ struct link {
 	enum link_state state;
 	size_t sent;
 	uint64_t began_ns, first_ns;
-	bool whole;	 /* the answer's last byte was parsed */
-	bool keep;	 /* and the connection takes another request */
-	uint8_t last[5]; /* the last bytes of the body: events end in them */
+	bool whole; /* the answer's last byte was parsed */
+	bool keep;  /* and the connection takes another request */
+	uint8_t matched[MARKS];
+	FILE *keep_file;
 	llhttp_t parser;
 };
 
@@ -66,7 +90,17 @@ static struct {
 	llhttp_settings_t parse;
 	struct link *link;
 	struct sample *sample;
-	uint64_t opened, started, whole, not_2xx, broken, events, body_bytes;
+	bool going;
+	uint64_t began_ns, cpu_began_us;
+	uint64_t ready, opening, receiving;
+	uint64_t opened, started, whole, not_2xx, broken, body_bytes;
+	uint64_t count[MARKS];
+	int due_fd; /* timerfd: the next request is due */
+	uv_poll_t due;
+	struct steady {
+		enum { STEADY_NOT_YET, STEADY_NOW, STEADY_OVER } state;
+		uint64_t ns, cpu_us, events;
+	} steady;
 } run;
 
 static void
@@ -77,7 +111,26 @@ die(int code, const char *what)
 	exit(code);
 }
 
+static uint64_t
+cpu_now_us(void)
+{
+	uint64_t us = 0;
+
+	if (!cpu_spent_us(run.opt.pid, run.opt.pids, &us))
+		die(EXIT_CANNOT, "a process of --pid is gone");
+	return us;
+}
+
 /* --- answers ----------------------------------------------------------------------------- */
+
+/* Turns the counters of `steady` into differences, or back into what to subtract. */
+static void
+steady_mark(struct steady *s)
+{
+	s->ns = uv_hrtime() - s->ns;
+	s->cpu_us = cpu_now_us() - s->cpu_us;
+	s->events = run.count[MARK_EVENT] - s->events;
+}
 
 static struct link *
 link_of(llhttp_t *p)
@@ -85,27 +138,25 @@ link_of(llhttp_t *p)
 	return p->data;
 }
 
-/* Events are counted by their "data:" line; no event of a model's stream has two. */
 static int
 on_body(llhttp_t *p, const char *at, size_t n)
 {
-	static const uint8_t mark[5] = "data:";
 	struct link *l = link_of(p);
 
 	run.body_bytes += n;
-	/* The marks that reach over the edge of two pieces, then those within one. */
-	for (size_t i = 0; i < n && i < sizeof(mark) - 1; i++) {
-		for (size_t k = 1; k < sizeof(mark); k++)
-			l->last[k - 1] = l->last[k];
-		l->last[4] = (uint8_t)at[i];
-		run.events += span_eq(span_of(l->last, 5), span_of(mark, 5));
-	}
-	for (size_t hit = span_find(span_of(at, n), span_of(mark, 5), 0); hit != SIZE_MAX;
-	     hit = span_find(span_of(at, n), span_of(mark, 5), hit + 5))
-		run.events++;
-	if (n >= sizeof(mark))
-		for (size_t k = 0; k < sizeof(mark); k++)
-			l->last[k] = (uint8_t)at[n - sizeof(mark) + k];
+	if (l->keep_file != NULL)
+		fwrite(at, 1, n, l->keep_file);
+	for (size_t i = 0; i < n; i++)
+		for (int m = 0; m < MARKS; m++) {
+			uint8_t k = l->matched[m];
+
+			k = at[i] == marks[m][k] ? (uint8_t)(k + 1) : at[i] == marks[m][0];
+			if (marks[m][k] == '\0') {
+				run.count[m]++;
+				k = 0;
+			}
+			l->matched[m] = k;
+		}
 	return 0;
 }
 
@@ -116,6 +167,10 @@ on_complete(llhttp_t *p)
 	struct sample *s = &run.sample[run.whole++];
 	uint64_t now = uv_hrtime();
 
+	if (run.steady.state == STEADY_NOW) {
+		run.steady.state = STEADY_OVER;
+		steady_mark(&run.steady);
+	}
 	s->total_us = (uint32_t)((now - l->began_ns) / 1000);
 	s->first_us = (uint32_t)((l->first_ns - l->began_ns) / 1000);
 	if (p->status_code < 200 || p->status_code > 299)
@@ -138,21 +193,114 @@ watch(struct link *l, int events)
 	uv_poll_start(&l->poll, events, on_poll);
 }
 
-static void
-link_closed(uv_handle_t *h)
+/* --- what is due ------------------------------------------------------------------------- */
+
+static uint64_t
+due_ns(uint64_t request)
 {
-	struct link *l = h->data;
+	return run.began_ns + request * 1000000000 / run.opt.rate;
+}
+
+/* Starts the next request here, if one is due. */
+static bool
+next_request(struct link *l)
+{
+	uint64_t now = uv_hrtime();
+
+	l->state = LINK_READY;
+	watch(l, UV_READABLE);
+	if (!run.going || run.started == run.opt.requests ||
+	    (run.opt.rate > 0 && due_ns(run.started) > now))
+		return false;
+	l->began_ns = run.opt.rate > 0 ? due_ns(run.started) : now;
+	if (run.opt.keep != NULL && run.started < KEEP_MAX) {
+		char path[4096];
+
+		snprintf(path, sizeof(path), "%s/%d", run.opt.keep, (int)run.started);
+		if ((l->keep_file = fopen(path, "we")) == NULL)
+			die(EXIT_CANNOT, path);
+	}
+	run.started++;
+	l->state = LINK_SENDING;
+	l->sent = 0;
+	l->whole = false;
+	l->first_ns = 0;
+	memset(l->matched, 0, sizeof(l->matched));
+	llhttp_init(&l->parser, HTTP_RESPONSE, &run.parse);
+	l->parser.data = l;
+	return true;
+}
+
+static void
+sleep_until_due(void)
+{
+	uint64_t at = due_ns(run.started);
+	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(at / 1000000000),
+				       .tv_nsec = (long)(at % 1000000000) } };
+
+	if (timerfd_settime(run.due_fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
+		die(EXIT_CANNOT, "timer");
+}
+
+/* A loop's timers count milliseconds: too coarse for latencies of tenths. */
+static void
+on_due(uv_poll_t *p, int status, int events)
+{
+	static size_t turn; /* goes round, so that every connection is used */
+	uint64_t expired;
+
+	(void)p, (void)status, (void)events;
+	(void)!read(run.due_fd, &expired, sizeof(expired));
+	for (size_t i = 0; i < run.opt.connections; i++) {
+		struct link *l = &run.link[turn++ % run.opt.connections];
+
+		if (run.started == run.opt.requests || due_ns(run.started) > uv_hrtime())
+			break;
+		if (l->state == LINK_READY && next_request(l))
+			on_poll(&l->poll, 0, 0);
+	}
+	/* With every connection busy, the one that is free next takes what is late. */
+	if (run.started < run.opt.requests)
+		sleep_until_due();
+}
+
+/* Every connection is open: from here on it counts. */
+static void
+go(void)
+{
+	run.going = true;
+	run.cpu_began_us = cpu_now_us();
+	run.began_ns = uv_hrtime();
+	if (run.opt.rate > 0) {
+		run.due_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+		if (run.due_fd < 0 || uv_poll_init(&run.loop, &run.due, run.due_fd) != 0)
+			die(EXIT_CANNOT, "timer");
+		uv_poll_start(&run.due, UV_READABLE, on_due);
+		sleep_until_due();
+		return;
+	}
+	for (size_t i = 0; i < run.opt.connections; i++)
+		if (run.link[i].state == LINK_READY && next_request(&run.link[i]))
+			on_poll(&run.link[i].poll, 0, 0);
+}
+
+static bool
+all_done(void)
+{
+	return run.whole + run.broken >= run.opt.requests;
+}
+
+/* --- connections ------------------------------------------------------------------------- */
+
+static void
+link_open(struct link *l)
+{
 	int one = 1;
 
-	SSL_free(l->ssl);
-	if (l->fd >= 0)
-		close(l->fd);
-	*l = (struct link){ .fd = -1, .state = LINK_IDLE };
-	if (run.started == run.opt.requests)
-		return;
 	if ((l->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
 		die(EXIT_CANNOT, "socket");
 	run.opened++;
+	run.opening++;
 	setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (connect(l->fd, (struct sockaddr *)&run.opt.address, sizeof(run.opt.address)) != 0 &&
 	    errno != EINPROGRESS)
@@ -164,12 +312,49 @@ link_closed(uv_handle_t *h)
 	watch(l, UV_WRITABLE);
 }
 
+/* A few handshakes at a time: the server has a deadline for each. */
+static void
+open_some(void)
+{
+	for (size_t i = 0; i < run.opt.connections && run.opening < OPENING_MAX; i++)
+		if (run.link[i].fd < 0)
+			link_open(&run.link[i]);
+}
+
+static void
+link_closed(uv_handle_t *h)
+{
+	struct link *l = h->data;
+
+	SSL_free(l->ssl);
+	close(l->fd);
+	*l = (struct link){ .fd = -1 };
+	if (!all_done())
+		open_some();
+}
+
 /* Opens it again while there is work. */
 static void
 link_close(struct link *l)
 {
-	l->state = LINK_IDLE;
+	if (l->keep_file != NULL)
+		fclose(l->keep_file);
+	l->keep_file = NULL;
+	l->state = LINK_CLOSED;
 	uv_close((uv_handle_t *)&l->poll, link_closed);
+}
+
+/* Idle connections would keep the loop alive. */
+static void
+end_if_done(void)
+{
+	if (!all_done())
+		return;
+	for (size_t i = 0; i < run.opt.connections; i++)
+		if (run.link[i].state != LINK_CLOSED)
+			link_close(&run.link[i]);
+	if (run.opt.rate > 0 && !uv_is_closing((uv_handle_t *)&run.due))
+		uv_close((uv_handle_t *)&run.due, NULL);
 }
 
 static void
@@ -177,26 +362,24 @@ link_broken(struct link *l)
 {
 	if (l->state == LINK_CONNECTING || l->state == LINK_HANDSHAKE)
 		die(EXIT_CANNOT, "cannot connect");
-	run.broken++;
+	if (l->state == LINK_SENDING || l->state == LINK_RECEIVING)
+		run.broken++;
+	run.receiving -= l->state == LINK_RECEIVING && l->first_ns != 0;
 	link_close(l);
+	end_if_done();
 }
 
-static void
-next_request(struct link *l)
+/* Connected, and with TLS where it is wanted. */
+static bool
+link_ready(struct link *l)
 {
-	if (run.started == run.opt.requests) {
-		link_close(l);
-		return;
-	}
-	run.started++;
-	l->state = LINK_SENDING;
-	l->sent = 0;
-	l->whole = false;
-	l->first_ns = 0;
-	memset(l->last, 0, sizeof(l->last));
-	llhttp_init(&l->parser, HTTP_RESPONSE, &run.parse);
-	l->parser.data = l;
-	l->began_ns = uv_hrtime();
+	run.opening--;
+	run.ready++;
+	l->state = LINK_READY;
+	open_some();
+	if (run.ready == run.opt.connections)
+		go();
+	return run.going && l->state == LINK_READY && next_request(l);
 }
 
 /* What libc or OpenSSL answered: bytes; 0 at the end; -1 not yet (watched); -2 broken. */
@@ -213,7 +396,9 @@ result(struct link *l, ssize_t n, int would_watch)
 		watch(l, would_watch);
 		return -1;
 	}
-	switch (SSL_get_error(l->ssl, (int)n)) {
+	n = SSL_get_error(l->ssl, (int)n);
+	ERR_clear_error(); /* of this connection; the next must not read it as its own */
+	switch (n) {
 	case SSL_ERROR_WANT_READ:
 		watch(l, UV_READABLE);
 		return -1;
@@ -239,10 +424,8 @@ step_connect(struct link *l)
 		link_broken(l);
 		return false;
 	}
-	if (!run.opt.tls) {
-		next_request(l);
-		return l->state == LINK_SENDING;
-	}
+	if (!run.opt.tls)
+		return link_ready(l);
 	if ((l->ssl = SSL_new(run.tls)) == NULL || SSL_set_fd(l->ssl, l->fd) != 1)
 		die(EXIT_CANNOT, "TLS");
 	SSL_set_connect_state(l->ssl);
@@ -261,8 +444,7 @@ step_handshake(struct link *l)
 		link_broken(l);
 		return false;
 	}
-	next_request(l);
-	return l->state == LINK_SENDING;
+	return link_ready(l);
 }
 
 static bool
@@ -286,6 +468,36 @@ step_send(struct link *l)
 	return true;
 }
 
+static void
+first_byte(struct link *l)
+{
+	l->first_ns = uv_hrtime();
+	if (++run.receiving == run.opt.connections && run.steady.state == STEADY_NOT_YET) {
+		run.steady.state = STEADY_NOW;
+		steady_mark(&run.steady);
+	}
+}
+
+/* The answer is whole; true when the next request was started. */
+static bool
+answered(struct link *l, bool closed)
+{
+	run.receiving--;
+	if (l->keep_file != NULL)
+		fclose(l->keep_file);
+	l->keep_file = NULL;
+	if (all_done()) {
+		l->state = LINK_READY;
+		end_if_done();
+		return false;
+	}
+	if (closed || !l->keep) {
+		link_close(l);
+		return false;
+	}
+	return next_request(l);
+}
+
 static bool
 step_receive(struct link *l)
 {
@@ -297,20 +509,18 @@ step_receive(struct link *l)
 
 	if (n == -1)
 		return false;
+	if (l->state == LINK_READY) { /* the server closes, as it may */
+		link_close(l);
+		return false;
+	}
 	if (n > 0 && l->first_ns == 0)
-		l->first_ns = uv_hrtime();
+		first_byte(l);
 	if (n < 0 || (n > 0 && llhttp_execute(&l->parser, piece, (size_t)n) != HPE_OK) ||
 	    (n == 0 && (llhttp_finish(&l->parser) != HPE_OK || !l->whole))) {
 		link_broken(l);
 		return false;
 	}
-	if (!l->whole)
-		return true;
-	if (n == 0 || !l->keep)
-		link_close(l);
-	else
-		next_request(l);
-	return l->state == LINK_SENDING;
+	return !l->whole || answered(l, n == 0);
 }
 
 static void
@@ -331,45 +541,14 @@ on_poll(uv_poll_t *p, int status, int events)
 		case LINK_SENDING:
 			more = step_send(l);
 			break;
+		case LINK_READY:
 		case LINK_RECEIVING:
 			more = step_receive(l);
 			break;
-		case LINK_IDLE:
+		case LINK_CLOSED:
 			more = false;
 			break;
 		}
-}
-
-/* --- CPU time ---------------------------------------------------------------------------- */
-
-/* User and system time of the processes so far, threads included, in microseconds. */
-static uint64_t
-cpu_us(const struct options *opt)
-{
-	uint64_t ticks = 0, hz = (uint64_t)sysconf(_SC_CLK_TCK);
-
-	for (size_t i = 0; i < opt->pids; i++) {
-		char path[64], text[1024];
-		struct span rest;
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%llu/stat", (unsigned long long)opt->pid[i]);
-		if ((f = fopen(path, "re")) == NULL)
-			die(EXIT_CANNOT, path);
-		rest = span_of(text, fread(text, 1, sizeof(text), f));
-		fclose(f);
-		/* proc(5): the name in parentheses may hold anything; utime is the 14th field. */
-		rest = span_cut(rest, span_rfind(rest, SPAN_LIT(")")) + 2, rest.n);
-		for (int field = 3; field <= 15; field++) {
-			size_t end = span_find(rest, SPAN_LIT(" "), 0);
-			uint64_t v = 0;
-
-			if (field >= 14 && span_u64(span_cut(rest, 0, end), UINT64_MAX, &v))
-				ticks += v;
-			rest = span_cut(rest, end + 1, rest.n);
-		}
-	}
-	return ticks * 1000000 / hz;
 }
 
 /* --- the run ----------------------------------------------------------------------------- */
@@ -406,8 +585,10 @@ report(uint64_t elapsed_ns, uint64_t cpu)
 	printf("requests %zu\nbroken %llu\nnot_2xx %llu\nconnections_opened %llu\n", n,
 	    (unsigned long long)run.broken, (unsigned long long)run.not_2xx,
 	    (unsigned long long)run.opened);
-	printf("seconds %.3f\nbody_bytes %llu\nevents %llu\n", (double)elapsed_ns / 1e9,
-	    (unsigned long long)run.body_bytes, (unsigned long long)run.events);
+	printf("seconds %.3f\nbody_bytes %llu\nevents %llu\nreceipts %llu\ndone %llu\n",
+	    (double)elapsed_ns / 1e9, (unsigned long long)run.body_bytes,
+	    (unsigned long long)run.count[MARK_EVENT], (unsigned long long)run.count[MARK_RECEIPT],
+	    (unsigned long long)run.count[MARK_DONE]);
 	printf("requests_per_s %.1f\n", (double)n * 1e9 / (double)elapsed_ns);
 	if (n > 0) {
 		qsort(s, n, sizeof(*s), by_first);
@@ -419,15 +600,21 @@ report(uint64_t elapsed_ns, uint64_t cpu)
 	}
 	if (run.opt.pids > 0) {
 		print_per("server_cpu_us_per_request", (double)cpu, n);
-		print_per("server_cpu_us_per_event", (double)cpu, run.events);
+		print_per("server_cpu_us_per_event", (double)cpu, run.count[MARK_EVENT]);
+	}
+	if (run.steady.state == STEADY_OVER && run.steady.events > 0) {
+		printf("steady_seconds %.3f\nsteady_events %llu\n", (double)run.steady.ns / 1e9,
+		    (unsigned long long)run.steady.events);
+		printf("steady_cpu_us_per_event %.2f\n",
+		    (double)run.steady.cpu_us / (double)run.steady.events);
 	}
 }
 
 static void
 usage(void)
 {
-	fputs(
-	    "usage: load [--connections C] [--requests R] [--tls] [--pid N]... ADDRESS:PORT FILE\n",
+	fputs("usage: load [--connections C] [--requests R] [--rate N] [--tls] [--pid N]...\n"
+	      "            [--keep DIR] ADDRESS:PORT FILE\n",
 	    stderr);
 	exit(EXIT_USAGE);
 }
@@ -473,6 +660,8 @@ take_options(struct options *opt, int argc, char **argv)
 	static const struct option known[] = {
 		{ "connections", required_argument, NULL, 'c' },
 		{ "requests", required_argument, NULL, 'r' },
+		{ "rate", required_argument, NULL, 'n' },
+		{ "keep", required_argument, NULL, 'k' },
 		{ "pid", required_argument, NULL, 'p' },
 		{ "tls", no_argument, NULL, 't' },
 		{ 0 },
@@ -487,6 +676,12 @@ take_options(struct options *opt, int argc, char **argv)
 			break;
 		case 'r':
 			opt->requests = number(optarg, REQUESTS_LIMIT);
+			break;
+		case 'n':
+			opt->rate = number(optarg, RATE_LIMIT);
+			break;
+		case 'k':
+			opt->keep = optarg;
 			break;
 		case 'p':
 			if (opt->pids == PIDS_MAX)
@@ -507,8 +702,6 @@ take_options(struct options *opt, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	uint64_t began, cpu;
-
 	take_options(&run.opt, argc, argv);
 	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 	run.link = calloc(run.opt.connections, sizeof(*run.link));
@@ -520,17 +713,13 @@ main(int argc, char **argv)
 	llhttp_settings_init(&run.parse);
 	run.parse.on_body = on_body;
 	run.parse.on_message_complete = on_complete;
-	cpu = cpu_us(&run.opt);
-	began = uv_hrtime();
 	for (size_t i = 0; i < run.opt.connections; i++) {
 		run.link[i].fd = -1;
 		run.link[i].poll.data = &run.link[i];
-		link_closed((uv_handle_t *)&run.link[i].poll);
 	}
+	open_some();
 	uv_run(&run.loop, UV_RUN_DEFAULT);
-	began = uv_hrtime() - began;
-	cpu = cpu_us(&run.opt) - cpu;
-	report(began, cpu);
+	report(uv_hrtime() - run.began_ns, cpu_now_us() - run.cpu_began_us);
 	uv_loop_close(&run.loop);
 	SSL_CTX_free(run.tls);
 	buf_fini(&run.opt.request);
