@@ -10,6 +10,7 @@
 
 #include "core/limits.h"
 #include "http/h1.h"
+#include "http/h2.h"
 #include "net/conn.h"
 #include "sys/log.h"
 #include "sys/metrics.h"
@@ -32,9 +33,12 @@ struct listener {
 struct client {
 	struct link link;
 	struct conn conn;
-	struct h1 h1;
+	enum { SPEAKS_NOTHING, SPEAKS_H1, SPEAKS_H2 } speaks; /* known at once, or when TLS is */
+	union {
+		struct h1 h1;
+		struct h2 h2;
+	};
 	struct server *server;
-	bool ready; /* h1 is set up: at once, or when TLS is */
 	LIST_ENTRY(client) all;
 };
 
@@ -114,35 +118,57 @@ static const struct link_ops link_ops = {
 	.cut = link_cut,
 };
 
-/* -- conn.h to h1.h -- */
+/* -- conn.h to h1.h and h2.h -- */
 
 static void
 on_ready(struct conn *c)
 {
 	struct client *client = client_of_conn(c);
+	struct wire_host *wire = &client->server->wire;
 
-	client->ready = true;
-	h1_init(&client->h1, &client->server->wire, &client->link, c->tls.ssl != NULL);
-	if (client->server->wire.draining)
+	if (c->tls.ssl != NULL && tls_link_is_h2(&c->tls)) {
+		client->speaks = SPEAKS_H2;
+		if (failed(h2_init(&client->h2, wire, &client->link)))
+			conn_close(c, false);
+		return;
+	}
+	client->speaks = SPEAKS_H1;
+	h1_init(&client->h1, wire, &client->link, c->tls.ssl != NULL);
+	if (wire->draining)
 		h1_drain(&client->h1);
 }
 
 static void
 on_bytes(struct conn *c, struct span bytes)
 {
-	h1_bytes(&client_of_conn(c)->h1, bytes);
+	struct client *client = client_of_conn(c);
+
+	if (client->speaks == SPEAKS_H2)
+		h2_bytes(&client->h2, bytes);
+	else
+		h1_bytes(&client->h1, bytes);
 }
 
 static void
 on_eof(struct conn *c)
 {
-	h1_eof(&client_of_conn(c)->h1);
+	struct client *client = client_of_conn(c);
+
+	if (client->speaks == SPEAKS_H2)
+		h2_eof(&client->h2);
+	else
+		h1_eof(&client->h1);
 }
 
 static void
 on_hangup(struct conn *c)
 {
-	h1_hangup(&client_of_conn(c)->h1);
+	struct client *client = client_of_conn(c);
+
+	if (client->speaks == SPEAKS_H2)
+		h2_eof(&client->h2);
+	else
+		h1_hangup(&client->h1);
 }
 
 static void
@@ -150,14 +176,21 @@ on_flushed(struct conn *c)
 {
 	struct client *client = client_of_conn(c);
 
-	if (client->ready)
+	if (client->speaks == SPEAKS_H2)
+		h2_flushed(&client->h2);
+	else if (client->speaks == SPEAKS_H1)
 		h1_flushed(&client->h1);
 }
 
 static void
 on_deadline(struct conn *c)
 {
-	h1_deadline(&client_of_conn(c)->h1);
+	struct client *client = client_of_conn(c);
+
+	if (client->speaks == SPEAKS_H2)
+		h2_deadline(&client->h2);
+	else
+		h1_deadline(&client->h1);
 }
 
 static void
@@ -165,7 +198,9 @@ on_lost(struct conn *c)
 {
 	struct client *client = client_of_conn(c);
 
-	if (client->ready)
+	if (client->speaks == SPEAKS_H2)
+		h2_lost(&client->h2);
+	else if (client->speaks == SPEAKS_H1)
 		h1_lost(&client->h1);
 }
 
@@ -175,7 +210,7 @@ on_closed(struct conn *c)
 	struct client *client = client_of_conn(c);
 	struct server *s = client->server;
 
-	on_lost(c); /* what h1 may still keep */
+	on_lost(c); /* what h1 or h2 may still keep */
 	LIST_REMOVE(client, all);
 	s->n_clients--;
 	metric_add(METRIC_CONNECTIONS_OPEN, NULL, NULL, -1);
@@ -359,7 +394,9 @@ server_drain(struct server *s)
 	}
 	LIST_FOREACH(client, &s->clients, all)
 	{
-		if (client->ready)
+		if (client->speaks == SPEAKS_H2)
+			h2_drain(&client->h2);
+		else if (client->speaks == SPEAKS_H1)
 			h1_drain(&client->h1);
 		else
 			conn_finish(&client->conn, false);

@@ -55,3 +55,14 @@ wire_status(unsigned status, char scratch[static 4])
 		return span_of(scratch, 4);
 	}
 }
+
+bool
+wire_field_is_sound(const struct http_field *f)
+{
+	if (f->name.n == 0)
+		return false;
+	for (size_t i = 0; i < f->value.n; i++)
+		if ((f->value.p[i] < ' ' && f->value.p[i] != '\t') || f->value.p[i] == 0x7f)
+			return false;
+	return true;
+}

@@ -56,5 +56,7 @@ void wire_host_fini(struct wire_host *w);
 struct span wire_date(struct wire_host *w);
 /* "200 OK"; for a status of which we have no phrase, its number and a space. */
 struct span wire_status(unsigned status, char scratch[static 4]);
+/* Whether no byte of it ends the field early, and none is one that no recipient should see. */
+bool wire_field_is_sound(const struct http_field *f);
 
 #endif

@@ -18,7 +18,7 @@ static int
 choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
     unsigned int in_n, void *arg)
 {
-	static const unsigned char ours[] = "\x08http/1.1";
+	static const unsigned char ours[] = "\x02h2\x08http/1.1";
 	unsigned char *chosen;
 
 	/* A client that offers only what we do not speak is told so (RFC 7301 3.2). */
@@ -143,6 +143,16 @@ tls_link_handshake(struct tls_link *l)
 	ERR_clear_error();
 	ret = SSL_do_handshake(l->ssl);
 	return ret == 1 ? TLS_OK : result(l->ssl, ret);
+}
+
+bool
+tls_link_is_h2(const struct tls_link *l)
+{
+	const unsigned char *name = NULL;
+	unsigned int n = 0;
+
+	SSL_get0_alpn_selected(l->ssl, &name, &n);
+	return span_eq(span_of(name, n), SPAN_LIT("h2"));
 }
 
 enum tls_result

@@ -17,7 +17,7 @@ struct tls_context;
 
 /*
  * A server context for one certificate and its private key (both DER; the key as PKCS#8 or SEC 1).
- * ALPN offers "http/1.1". Shared by all connections of a loop.
+ * ALPN offers "h2", then "http/1.1". Shared by all connections of a loop.
  * Errors: MALFORMED (certificate or key), REFUSED (they do not belong together), NOMEM
  */
 MUST_USE struct err
@@ -43,6 +43,8 @@ MUST_USE struct err tls_link_init(struct tls_link *l, struct tls_context *c, int
 /* Safe twice. */
 void tls_link_fini(struct tls_link *l);
 enum tls_result tls_link_handshake(struct tls_link *l);
+/* After the handshake: whether ALPN chose HTTP/2. A client without ALPN speaks HTTP/1.1. */
+bool tls_link_is_h2(const struct tls_link *l);
 /* Moves at least one byte when TLS_OK; a record of at most 16 KiB a call. */
 enum tls_result tls_link_read(struct tls_link *l, uint8_t *p, size_t n, size_t *got);
 enum tls_result tls_link_write(struct tls_link *l, struct span bytes, size_t *put);

@@ -154,8 +154,11 @@ test_alpn(void **state)
 	} rows[] = {
 		{ "nothing offered", "", "", false },
 		{ "http/1.1", "\x08http/1.1", "http/1.1", false },
-		{ "http/1.1 behind something else", "\x02h2\x08http/1.1", "http/1.1", false },
-		{ "RFC 7301 3.2: nothing in common", "\x02h2", "", true },
+		{ "http/1.1 behind something else", "\x08http/0.9\x08http/1.1", "http/1.1", false },
+		{ "h2", "\x02h2", "h2", false },
+		{ "H6: h2 before http/1.1, whatever the client's order", "\x08http/1.1\x02h2", "h2",
+		    false },
+		{ "RFC 7301 3.2: nothing in common", "\x03h2c", "", true },
 		{ "RFC 7301 3.2: half the name", "\x08http/1.0", "", true },
 	};
 
