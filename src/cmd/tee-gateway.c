@@ -10,6 +10,7 @@
 
 #include "core/wipe.h"
 #include "gateway/config.h"
+#include "gateway/credentials.h"
 #include "gateway/options.h"
 #include "gateway/worker.h"
 #include "keyholder/child.h"
@@ -21,6 +22,7 @@ struct program {
 	struct options opt;
 	struct gateway gw;
 	struct listeners listeners;
+	struct buf credentials; /* of the providers; the key holder's */
 };
 
 static void
@@ -36,13 +38,13 @@ close_listeners(void *ctx)
 	}
 }
 
-/* The supervisor needs no tables and no provider's key any more (K1). */
+/* The supervisor holds no provider's key (K1); the tables stay, for further workers. */
 static void
-drop_config(void *ctx)
+drop_credentials(void *ctx)
 {
 	struct program *p = ctx;
 
-	config_unload(&p->gw);
+	buf_fini(&p->credentials);
 }
 
 /* Out of the environment, which all three processes have, once they are where they are used. */
@@ -55,25 +57,30 @@ forget_keys(const struct options *opt)
 }
 
 static int
-run_keyholder(void *ctx, const int *channel)
+run_keyholder(void *ctx, const int *channel, int control)
 {
 	struct program *p = ctx;
 	struct keyholder_options opt = { .channel = channel,
 		.n_channels = p->opt.loops,
+		.control = control,
+		.provisioned = buf_span(&p->credentials),
 		.platform = PLATFORM_LOCAL,
 		.threads = 2 };
+	int status;
 
-	config_unload(&p->gw); /* provider keys are the worker's */
-	return keyholder_main(&opt);
+	config_unload(&p->gw);
+	status = keyholder_main(&opt);
+	buf_fini(&p->credentials);
+	return status;
 }
 
 static int
-run_worker(void *ctx, const int *channel)
+run_worker(void *ctx, const int *channel, struct supervise_note *note)
 {
 	struct program *p = ctx;
 	int status;
 
-	status = worker_main(&p->gw, &p->listeners, channel);
+	status = worker_main(&p->gw, &p->listeners, channel, note);
 	config_unload(&p->gw);
 	return status;
 }
@@ -116,7 +123,7 @@ main(int argc, char **argv)
 	static struct program p;
 	struct supervise_options s = { .keyholder = run_keyholder,
 		.worker = run_worker,
-		.started = drop_config,
+		.started = drop_credentials,
 		.close_listeners = close_listeners,
 		.ctx = &p };
 	char why[256];
@@ -150,6 +157,11 @@ main(int argc, char **argv)
 		return 1;
 	}
 	forget_keys(&p.opt);
+	buf_init(&p.credentials, CREDENTIALS_MAX_BYTES);
+	if (failed(e = credentials_take(&p.gw, &p.credentials))) {
+		log_msg(LOG_ERROR, "supervisor: %s", e.what);
+		return 1;
+	}
 	if (failed(e = harden_process())) {
 		log_msg(LOG_ERROR, "supervisor: %s", e.what);
 		return 1;
@@ -163,6 +175,7 @@ main(int argc, char **argv)
 		return status;
 	s.loops = p.opt.loops;
 	status = supervise(&s);
+	config_unload(&p.gw);
 	log_close();
 	return status;
 }

@@ -18,6 +18,7 @@
 #include "net/egress.h"
 #include "pricing/models.h"
 #include "provider/provider.h"
+#include "supervise/supervise.h"
 
 /* Compiled in: version, hash of the sources, and the measured tables. See scripts/embed. */
 extern const char build_version[], build_id[];
@@ -66,6 +67,7 @@ struct gateway {
 	struct receipts *receipts;
 	struct loop *loop;
 	atomic_bool shutting_down, lost_keys;
+	struct supervise_note *note; /* what the supervisor must know of us */
 };
 
 /* Asks every loop to drain (A3). From any thread; not from a signal handler. */

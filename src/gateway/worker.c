@@ -7,6 +7,7 @@
 
 #include "core/limits.h"
 #include "gateway/config.h"
+#include "gateway/credentials.h"
 #include "gateway/routes.h"
 #include "net/tls.h"
 #include "sys/harden.h"
@@ -89,6 +90,7 @@ gateway_shutdown(struct gateway *gw)
 {
 	if (atomic_exchange(&gw->shutting_down, true))
 		return;
+	atomic_store(&gw->note->stopping, true);
 	log_msg(LOG_INFO, "shutting down: no new connections, running requests may finish");
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		uv_async_send(&gw->loop[i].wake);
@@ -201,10 +203,25 @@ publish(struct gateway *gw)
 }
 
 static struct err
+fetch_credentials(struct gateway *gw, int channel)
+{
+	struct buf b;
+	struct err e;
+
+	buf_init(&b, CREDENTIALS_MAX_BYTES);
+	e = key_provisioned_fetch(&b, channel, IDENTITY_MS);
+	if (!failed(e))
+		e = credentials_give(gw, buf_span(&b));
+	buf_fini(&b);
+	return e;
+}
+
+static struct err
 start(struct gateway *gw, const struct listeners *listeners, const int *channel, unsigned *started)
 {
 	/* The kernel closes neither end while the identity is asked for: no client reads yet. */
 	TRY(key_identity_fetch(&gw->id, channel[0], IDENTITY_MS));
+	TRY(fetch_credentials(gw, channel[0]));
 	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
 	for (unsigned i = 0; i < gw->opt->loops; i++) {
 		struct loop *l = &gw->loop[i];
@@ -234,13 +251,15 @@ say_ready(const struct gateway *gw)
 }
 
 int
-worker_main(struct gateway *gw, const struct listeners *listeners, const int *channel)
+worker_main(struct gateway *gw, const struct listeners *listeners, const int *channel,
+    struct supervise_note *note)
 {
 	unsigned started = 0, threads = 1;
 	uv_signal_t term, interrupt;
 	sigset_t blocked, old;
 	struct err e;
 
+	gw->note = note;
 	if (failed(e = harden_process()) ||
 	    failed(e = (gw->loop = calloc(gw->opt->loops, sizeof(*gw->loop))) == NULL
 		    ? FAIL(NOMEM, "loops")
@@ -250,6 +269,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 		return 1;
 	}
 	metric_add(METRIC_BUILD_INFO, build_version, NULL, 1);
+	metric_add(METRIC_WORKER_RESTARTS, NULL, NULL, (int64_t)atomic_load(&note->restarts));
 
 	uv_signal_init(&gw->loop[0].uv, &term);
 	uv_signal_init(&gw->loop[0].uv, &interrupt);
@@ -269,6 +289,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 			return 1;
 		}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	atomic_store(&note->ready, true);
 	say_ready(gw);
 	uv_run(&gw->loop[0].uv, UV_RUN_DEFAULT);
 	for (unsigned i = 1; i < threads; i++)

@@ -11,9 +11,11 @@ struct listeners {
 };
 
 /*
- * Serves until a shutdown is complete. `gw` was filled by config_load(); `channel` has one end
- * of a socket pair to the key holder for each loop. Returns the exit status.
+ * Serves until a shutdown is complete. `gw` was filled by config_load(), less its credentials,
+ * which come from the key holder; `channel` has one end of a socket pair to it for each loop.
+ * Returns the exit status.
  */
-int worker_main(struct gateway *gw, const struct listeners *listeners, const int *channel);
+int worker_main(struct gateway *gw, const struct listeners *listeners, const int *channel,
+    struct supervise_note *note);
 
 #endif

@@ -2,7 +2,39 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+struct channel *
+channel_new(int fd, unsigned number)
+{
+	struct channel *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->fd = fd;
+	c->number = number;
+	atomic_init(&c->closed, false);
+	atomic_init(&c->refs, 1);
+	return c;
+}
+
+struct channel *
+channel_ref(struct channel *c)
+{
+	atomic_fetch_add(&c->refs, 1);
+	return c;
+}
+
+void
+channel_unref(struct channel *c)
+{
+	if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
+		return;
+	close(c->fd);
+	free(c);
+}
 
 enum channel_got
 channel_receive(struct channel *c, uint8_t *p, size_t max, size_t *n)

@@ -2,7 +2,8 @@
  * channel.h - the key holder's ends of the socket pairs, one a loop.
  *
  * The main thread alone receives; any thread sends. Closing only shuts the socket down: its number
- * stays taken until channels_fini(), so that a signing thread can never answer a stranger.
+ * stays taken while somebody refers to the channel, so that a signing thread can never answer a
+ * stranger, nor a new worker what the one before it had asked.
  */
 #ifndef KEYHOLDER_CHANNEL_H
 #define KEYHOLDER_CHANNEL_H
@@ -14,11 +15,26 @@
 
 #include "core/span.h"
 
+/* What came already decides what is due (K3). */
+enum channel_stage {
+	CHANNEL_NEW,	 /* nothing: an identity is due */
+	CHANNEL_KNOWN,	 /* the identity was asked for: what was provisioned is due */
+	CHANNEL_SERVING, /* only signatures are due */
+};
+
 struct channel {
 	int fd;
-	bool asked; /* something came already: an identity is no longer due (main thread) */
+	unsigned number;	  /* of the loop, for the log */
+	enum channel_stage stage; /* main thread */
 	atomic_bool closed;
+	atomic_uint refs;
 };
+
+/* A channel with one reference, on fd, which is its own; NULL without memory: fd is not. */
+struct channel *channel_new(int fd, unsigned number);
+struct channel *channel_ref(struct channel *c);
+/* With the last reference the descriptor goes. NULL is fine. */
+void channel_unref(struct channel *c);
 
 enum channel_got { CHANNEL_MESSAGE, CHANNEL_NOTHING, CHANNEL_ENDED };
 

@@ -20,6 +20,7 @@
 #include "sys/clock.h"
 #include "sys/harden.h"
 #include "sys/log.h"
+#include "sys/passfd.h"
 
 enum { STACK_BYTES = 1 << 20, RECEIVE_BATCH = 32 };
 /* A loop that leaves answers lying for so long is not working any more. */
@@ -28,10 +29,12 @@ enum { ANSWER_WAIT_MS = 5000, THREADS_MAX = 64 };
 struct holder {
 	struct keys *keys;
 	struct job_queue queue;
-	struct channel *channel;
-	struct pollfd *poll; /* one a channel, then the signals */
+	struct channel **channel;
+	struct pollfd *poll; /* one a channel, then the signals, then the supervisor */
 	size_t n_channels;
-	int signals;
+	int signals, control; /* control -1: none */
+	uint8_t *provisioned; /* on pages of its own */
+	size_t provisioned_len;
 	pthread_t thread[THREADS_MAX];
 	unsigned n_threads;
 	uint8_t datagram[KEY_MESSAGE_MAX_BYTES];
@@ -84,9 +87,23 @@ sign_thread(void *arg)
 }
 
 static void
-refuse_channel(struct holder *h, const struct channel *c, struct err e)
+refuse_channel(const struct channel *c, struct err e)
 {
-	log_msg(LOG_ERROR, "key holder: channel %zu closed: %s", (size_t)(c - h->channel), e.what);
+	log_msg(LOG_ERROR, "key holder: channel %u closed: %s", c->number, e.what);
+}
+
+/* K3: what a worker needs to begin is told once, before anything else. */
+static bool
+is_due(struct channel *c, enum key_type type)
+{
+	enum channel_stage stage = c->stage;
+
+	c->stage = stage == CHANNEL_NEW && type == KEY_IDENTITY ? CHANNEL_KNOWN : CHANNEL_SERVING;
+	if (type == KEY_IDENTITY)
+		return stage == CHANNEL_NEW;
+	if (type == KEY_PROVISIONED)
+		return stage == CHANNEL_KNOWN;
+	return true;
 }
 
 /* One request: queued, answered at once, or the end of its channel. */
@@ -96,17 +113,20 @@ take_request(struct holder *h, struct channel *c, struct span datagram)
 	struct key_request r;
 	struct job *job;
 	struct err e;
-	bool first = !c->asked;
 
-	c->asked = true;
 	if (failed(e = key_request_parse(&r, datagram))) {
-		refuse_channel(h, c, e);
+		refuse_channel(c, e);
 		channel_close(c);
 		return;
 	}
-	if (r.type == KEY_IDENTITY && !first) {
-		/* K3: boot-time requests once. */
+	if (!is_due(c, r.type)) {
 		answer(c, &r, FAIL(REFUSED, "K3: not due"), SPAN_NONE, 0);
+		return;
+	}
+	if (r.type == KEY_PROVISIONED) {
+		struct span s = span_of(h->provisioned, h->provisioned_len);
+
+		answer(c, &r, s.n > 0 ? OK : FAIL(REFUSED, "K3: nothing provisioned"), s, 0);
 		return;
 	}
 	job = job_new(c, datagram);
@@ -136,27 +156,61 @@ read_channel(struct holder *h, struct channel *c)
 	}
 }
 
-/* Until every channel is closed, or SIGTERM. */
+/*
+ * A new worker's ends take the place of the old ones. Jobs of the worker before keep their channel,
+ * which is closed, until a signing thread drops them.
+ */
+static struct err
+take_channels(struct holder *h)
+{
+	int fd[PASSFD_MAX];
+	struct err e = OK;
+
+	TRY(passfd_receive(h->control, fd, h->n_channels));
+	for (size_t i = 0; i < h->n_channels; i++) {
+		struct channel *c = channel_new(fd[i], (unsigned)i);
+
+		if (c == NULL) {
+			close(fd[i]);
+			e = FAIL(SYSTEM, "key holder: memory");
+			continue;
+		}
+		channel_close(h->channel[i]);
+		channel_unref(h->channel[i]);
+		h->channel[i] = c;
+	}
+	return e;
+}
+
+/* Fills h->poll; returns how many channels are open. */
+static size_t
+watch(struct holder *h)
+{
+	size_t open = 0;
+
+	for (size_t i = 0; i < h->n_channels; i++) {
+		bool closed = atomic_load(&h->channel[i]->closed);
+
+		/* A negative descriptor is passed over. */
+		h->poll[i] = (struct pollfd){ .fd = closed ? -1 : h->channel[i]->fd,
+			.events = POLLIN };
+		open += !closed;
+	}
+	h->poll[h->n_channels] = (struct pollfd){ .fd = h->signals, .events = POLLIN };
+	h->poll[h->n_channels + 1] = (struct pollfd){ .fd = h->control, .events = POLLIN };
+	return open;
+}
+
+/* Until SIGTERM, or until nobody can ask any more. */
 static struct err
 serve(struct holder *h)
 {
-	struct pollfd *signals = &h->poll[h->n_channels];
+	const struct pollfd *signals = &h->poll[h->n_channels], *control = signals + 1;
 
 	for (;;) {
-		size_t open = 0;
-
-		for (size_t i = 0; i < h->n_channels; i++) {
-			bool closed = atomic_load(&h->channel[i].closed);
-
-			/* A negative descriptor is passed over. */
-			h->poll[i] = (struct pollfd){ .fd = closed ? -1 : h->channel[i].fd,
-				.events = POLLIN };
-			open += !closed;
-		}
-		if (open == 0)
+		if (watch(h) == 0 && h->control < 0)
 			return OK;
-		*signals = (struct pollfd){ .fd = h->signals, .events = POLLIN };
-		if (poll(h->poll, h->n_channels + 1, -1) < 0) {
+		if (poll(h->poll, h->n_channels + 2, -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return FAIL(SYSTEM, "key holder: poll");
@@ -165,7 +219,11 @@ serve(struct holder *h)
 			return OK;
 		for (size_t i = 0; i < h->n_channels; i++)
 			if (h->poll[i].revents != 0)
-				read_channel(h, &h->channel[i]);
+				read_channel(h, h->channel[i]);
+		if ((control->revents & (POLLHUP | POLLERR)) != 0)
+			return OK;
+		if (control->revents != 0)
+			TRY(take_channels(h));
 	}
 }
 
@@ -224,10 +282,37 @@ start_threads(struct holder *h, unsigned n)
 }
 
 static struct err
+open_channels(struct holder *h, const struct keyholder_options *opt)
+{
+	for (size_t i = 0; i < opt->n_channels; i++) {
+		if ((h->channel[i] = channel_new(opt->channel[i], (unsigned)i)) == NULL)
+			return FAIL(SYSTEM, "key holder: memory");
+		h->n_channels = i + 1;
+	}
+	return OK;
+}
+
+static struct err
+keep_provisioned(struct holder *h, struct span s)
+{
+	bool locked;
+
+	if (s.n == 0)
+		return OK;
+	if ((h->provisioned = harden_map(s.n, &locked)) == NULL)
+		return FAIL(SYSTEM, "key holder: memory");
+	memcpy(h->provisioned, s.p, s.n);
+	h->provisioned_len = s.n;
+	return OK;
+}
+
+static struct err
 run(struct holder *h, const struct keyholder_options *opt)
 {
 	TRY(harden_process());
 	TRY(take_signals(h));
+	TRY(open_channels(h, opt));
+	TRY(keep_provisioned(h, opt->provisioned));
 	TRY(make_keys(h, opt->platform));
 	TRY(start_threads(h, opt->threads));
 	return serve(h);
@@ -238,17 +323,20 @@ stop(struct holder *h)
 {
 	/* Closed first: a thread that waits for room in a channel gives up. */
 	for (size_t i = 0; i < h->n_channels; i++)
-		channel_close(&h->channel[i]);
+		channel_close(h->channel[i]);
 	job_queue_stop(&h->queue);
 	for (unsigned i = 0; i < h->n_threads; i++)
 		pthread_join(h->thread[i], NULL);
 	job_queue_fini(&h->queue);
 	keys_free(h->keys);
 	heap_close();
+	harden_unmap(h->provisioned, h->provisioned_len);
 	for (size_t i = 0; i < h->n_channels; i++)
-		close(h->channel[i].fd);
+		channel_unref(h->channel[i]);
 	if (h->signals >= 0)
 		close(h->signals);
+	if (h->control >= 0)
+		close(h->control);
 }
 
 int
@@ -257,15 +345,14 @@ keyholder_main(const struct keyholder_options *opt)
 	struct holder *h = calloc(1, sizeof(*h));
 	struct err e;
 
-	if (h == NULL || opt->threads == 0 || opt->threads > THREADS_MAX ||
+	if (h == NULL || opt->threads == 0 || opt->threads > THREADS_MAX || opt->n_channels == 0 ||
+	    opt->n_channels > PASSFD_MAX ||
 	    (h->channel = calloc(opt->n_channels, sizeof(*h->channel))) == NULL ||
-	    (h->poll = calloc(opt->n_channels + 1, sizeof(*h->poll))) == NULL) {
+	    (h->poll = calloc(opt->n_channels + 2, sizeof(*h->poll))) == NULL) {
 		e = FAIL(SYSTEM, "key holder: memory or options");
 	} else {
 		h->signals = -1;
-		h->n_channels = opt->n_channels;
-		for (size_t i = 0; i < opt->n_channels; i++)
-			h->channel[i].fd = opt->channel[i];
+		h->control = opt->control;
 		job_queue_init(&h->queue, SIGN_QUEUE_MAX);
 		e = run(h, opt);
 		stop(h);

@@ -7,16 +7,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/span.h"
+
 struct keyholder_options {
 	const int *channel; /* one socket pair end for each loop of the worker */
-	size_t n_channels;
-	const char *platform; /* "local-simulation" or "aws-nitro": written into every receipt */
-	unsigned threads;     /* signing threads; 2 */
+	size_t n_channels;  /* at most PASSFD_MAX */
+	/*
+	 * Where the supervisor sends n_channels new ends for a new worker (sys/passfd.h); the old
+	 * ones are then closed. -1: there will be none, and the last channel's end is ours.
+	 */
+	int control;
+	struct span provisioned; /* what each worker may ask for once; a copy is kept, locked */
+	const char *platform;	 /* "local-simulation" or "aws-nitro": written into every receipt */
+	unsigned threads;	 /* signing threads; 2 */
 };
 
 /*
- * Makes the keys, then serves until every channel is closed or SIGTERM. Returns the exit status.
- * Wipes the keys on every path out.
+ * Makes the keys, then serves until SIGTERM, or until `control` (without one: every channel) is
+ * closed. Returns the exit status. Wipes the keys on every path out.
  */
 int keyholder_main(const struct keyholder_options *opt);
 

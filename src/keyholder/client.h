@@ -36,6 +36,12 @@ void key_identity_fini(struct key_identity *id);
 MUST_USE struct err key_identity_fetch(struct key_identity *id, int fd, unsigned timeout_ms);
 
 /*
+ * Asks for what the operator provisioned, on a channel whose identity was fetched just before;
+ * blocks, at most timeout_ms. *out (made by buf_init) gets the bytes, which are secret.
+ */
+MUST_USE struct err key_provisioned_fetch(struct buf *out, int fd, unsigned timeout_ms);
+
+/*
  * A client on `loop` for the channel `fd` (its own afterwards). on_lost is called once when the
  * key holder is gone; calls that wait have failed before.
  */

@@ -2,11 +2,9 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "core/limits.h"
-#include "core/wipe.h"
 #include "keyholder/proto.h"
 
 void
@@ -27,15 +25,11 @@ keep(struct buf *b, struct span part)
 }
 
 static struct err
-read_identity(struct key_identity *id, struct span datagram)
+read_identity(struct key_identity *id, struct span body)
 {
-	struct key_answer a;
 	struct key_facts f;
 
-	TRY(key_answer_parse(&a, datagram));
-	if (a.type != KEY_IDENTITY || a.code != ERR_OK)
-		return FAIL(REFUSED, "key holder: no identity");
-	TRY(key_facts_parse(&f, a.body));
+	TRY(key_facts_parse(&f, body));
 	memcpy(id->tee_id, f.tee_id, sizeof(id->tee_id));
 	memcpy(id->wallet_address, f.wallet_address, sizeof(id->wallet_address));
 	TRY(keep(&id->signing_spki, f.signing_spki));
@@ -46,9 +40,9 @@ read_identity(struct key_identity *id, struct span datagram)
 }
 
 static struct err
-ask_identity(int fd)
+ask(int fd, enum key_type type)
 {
-	struct key_request r = { .type = KEY_IDENTITY };
+	struct key_request r = { .type = type };
 	struct buf b;
 	struct err e;
 
@@ -72,16 +66,37 @@ wait_readable(int fd, unsigned timeout_ms)
 		n = poll(&readable, 1, (int)timeout_ms);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
-		return FAIL(TIMEOUT, "key holder: no identity in time");
+		return FAIL(TIMEOUT, "key holder: no answer in time");
 	return n > 0 ? OK : FAIL(SYSTEM, "key holder: poll");
+}
+
+/* The body of the answer to `type`, borrowed from *datagram, which holds nothing before. */
+static struct err
+fetch(struct buf *datagram, struct span *body, int fd, enum key_type type, unsigned timeout_ms)
+{
+	struct key_answer a;
+	uint8_t *room;
+	ssize_t n;
+
+	TRY(ask(fd, type));
+	TRY(wait_readable(fd, timeout_ms));
+	if ((room = buf_grow(datagram, KEY_MESSAGE_MAX_BYTES)) == NULL)
+		return FAIL(SYSTEM, "key holder: memory");
+	if ((n = recv(fd, room, KEY_MESSAGE_MAX_BYTES, MSG_DONTWAIT)) <= 0)
+		return FAIL(SYSTEM, "key holder: gone");
+	TRY(key_answer_parse(&a, span_of(room, (size_t)n)));
+	if (a.type != type || a.code != ERR_OK)
+		return FAIL(REFUSED, "key holder: refused what is due at start");
+	*body = a.body;
+	return OK;
 }
 
 struct err
 key_identity_fetch(struct key_identity *id, int fd, unsigned timeout_ms)
 {
-	uint8_t *datagram;
+	struct buf datagram;
+	struct span body;
 	struct err e;
-	ssize_t n;
 
 	*id = (struct key_identity){ 0 };
 	buf_init(&id->signing_spki, KEY_MESSAGE_MAX_BYTES);
@@ -89,16 +104,29 @@ key_identity_fetch(struct key_identity *id, int fd, unsigned timeout_ms)
 	buf_init(&id->receipt_key_signature, KEY_MESSAGE_MAX_BYTES);
 	buf_init(&id->tls_cert, KEY_MESSAGE_MAX_BYTES);
 	buf_init(&id->tls_key, KEY_MESSAGE_MAX_BYTES);
-	TRY(ask_identity(fd));
-	TRY(wait_readable(fd, timeout_ms));
-	if ((datagram = malloc(KEY_MESSAGE_MAX_BYTES)) == NULL)
-		return FAIL(SYSTEM, "key holder: memory");
-	n = recv(fd, datagram, KEY_MESSAGE_MAX_BYTES, MSG_DONTWAIT);
-	e = n > 0 ? read_identity(id, span_of(datagram, (size_t)n))
-		  : FAIL(SYSTEM, "key holder: gone");
-	wipe(datagram, KEY_MESSAGE_MAX_BYTES);
-	free(datagram);
+	buf_init(&datagram, KEY_MESSAGE_MAX_BYTES);
+	e = fetch(&datagram, &body, fd, KEY_IDENTITY, timeout_ms);
+	if (!failed(e))
+		e = read_identity(id, body);
+	buf_fini(&datagram);
 	if (failed(e))
 		key_identity_fini(id);
+	return e;
+}
+
+struct err
+key_provisioned_fetch(struct buf *out, int fd, unsigned timeout_ms)
+{
+	struct buf datagram;
+	struct span body;
+	struct err e;
+
+	buf_init(&datagram, KEY_MESSAGE_MAX_BYTES);
+	e = fetch(&datagram, &body, fd, KEY_PROVISIONED, timeout_ms);
+	if (!failed(e)) {
+		buf_put(out, body);
+		e = buf_check(out);
+	}
+	buf_fini(&datagram);
 	return e;
 }

@@ -74,7 +74,7 @@ take_header(struct span *s, uint8_t mark, enum key_type *type, uint64_t *ticket)
 		return FAIL(MALFORMED, "key protocol: no header");
 	if (version != VERSION)
 		return FAIL(MALFORMED, "key protocol: version");
-	if (wire_type < (mark | KEY_IDENTITY) || wire_type > (mark | KEY_CONFIG))
+	if (wire_type < (mark | KEY_IDENTITY) || wire_type > (mark | KEY_PROVISIONED))
 		return FAIL(MALFORMED, "key protocol: type");
 	*type = (enum key_type)(wire_type & ~(uint64_t)mark);
 	return OK;
@@ -104,6 +104,10 @@ key_request_parse(struct key_request *r, struct span datagram)
 	case KEY_IDENTITY:
 		if (s.n != 0)
 			return FAIL(MALFORMED, "key protocol: identity takes nothing");
+		return OK;
+	case KEY_PROVISIONED:
+		if (s.n != 0)
+			return FAIL(MALFORMED, "key protocol: provisioned takes nothing");
 		return OK;
 	case KEY_CHAT:
 		if (s.n != CHAT_LEN)

@@ -20,6 +20,8 @@ enum key_type {
 	KEY_CHAT = 2,	  /* RSA-PSS over the legacy message of two hashes and a time */
 	KEY_RECEIPT = 3,  /* a receipt's JWS from its members */
 	KEY_CONFIG = 4,	  /* the published configuration's JWS */
+	/* what a worker needs of the operator's secrets: right after the identity, once */
+	KEY_PROVISIONED = 5,
 };
 
 /* What a loop asks. */
@@ -45,7 +47,8 @@ struct key_answer {
 	uint64_t ticket;
 	enum err_code code;
 	struct span
-	    body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; else a compact JWS; borrowed */
+	    body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; PROVISIONED: what the key holder
+		     was given; else a compact JWS; borrowed */
 };
 
 void key_answer_put(struct buf *b, const struct key_answer *a);

@@ -77,7 +77,7 @@ job_new(struct channel *c, struct span message)
 
 	if ((job = calloc(1, sizeof(*job))) == NULL)
 		return NULL;
-	job->channel = c;
+	job->channel = channel_ref(c);
 	buf_init(&job->message, KEY_MESSAGE_MAX_BYTES);
 	buf_put(&job->message, message);
 	if (failed(buf_check(&job->message))) {
@@ -92,6 +92,7 @@ job_free(struct job *job)
 {
 	if (job == NULL)
 		return;
+	channel_unref(job->channel);
 	buf_fini(&job->message);
 	free(job);
 }

@@ -13,7 +13,7 @@
 
 struct job {
 	struct job *next;
-	struct channel *channel; /* where the answer goes */
+	struct channel *channel; /* where the answer goes; a reference */
 	struct buf message;	 /* the request's datagram */
 };
 

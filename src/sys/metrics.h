@@ -27,6 +27,8 @@
 	METRIC(SIGNATURES, "signatures_total", counter, "kind", NULL, "Signatures made")      \
 	METRIC(SIGN_SECONDS, "sign_seconds", histogram, NULL, NULL,                           \
 	    "Time from asking for a signature to having it")                                  \
+	METRIC(WORKER_RESTARTS, "worker_restarts_total", counter, NULL, NULL,                 \
+	    "Workers started again after one died")                                           \
 	METRIC(MEMORY_BYTES, "memory_bytes", gauge, NULL, NULL, "Memory held for requests")   \
 	METRIC(BUILD_INFO, "build_info", gauge, "version", NULL, "Always 1")
 

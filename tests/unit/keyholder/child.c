@@ -17,17 +17,20 @@
 #include "core/limits.h"
 #include "keyholder/client.h"
 #include "keyholder/proto.h"
+#include "sys/passfd.h"
 
 enum { CHANNELS = 2, PATIENCE_MS = 60000 };
 
 static pid_t holder;
 static int end[CHANNELS]; /* ours; -1: closed */
+static int control = -1;  /* ours; -1: none */
 
+static const char secret[] = "what the operator provisioned";
+
+/* Our ends into end[], the others into theirs[]. */
 static int
-set_up(void **state)
+open_pairs(int *theirs)
 {
-	int theirs[CHANNELS];
-
 	for (int i = 0; i < CHANNELS; i++) {
 		int pair[2];
 
@@ -36,18 +39,53 @@ set_up(void **state)
 		end[i] = pair[0];
 		theirs[i] = pair[1];
 	}
+	return 0;
+}
+
+static int
+start(int their_control, struct span provisioned)
+{
+	int theirs[CHANNELS];
+
+	if (open_pairs(theirs) != 0)
+		return 1;
 	if ((holder = fork()) < 0)
 		return 1;
 	if (holder == 0) {
 		for (int i = 0; i < CHANNELS; i++)
 			close(end[i]);
+		if (control >= 0)
+			close(control);
 		exit(keyholder_main(&(struct keyholder_options){ .channel = theirs,
 		    .n_channels = CHANNELS,
+		    .control = their_control,
+		    .provisioned = provisioned,
 		    .platform = "local-simulation",
 		    .threads = 2 }));
 	}
 	for (int i = 0; i < CHANNELS; i++)
 		close(theirs[i]);
+	return 0;
+}
+
+static int
+set_up(void **state)
+{
+	return start(-1, SPAN_NONE);
+}
+
+/* With a supervisor and secrets. */
+static int
+set_up_whole(void **state)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0)
+		return 1;
+	control = pair[0];
+	if (start(pair[1], span_of(secret, sizeof(secret))) != 0)
+		return 1;
+	close(pair[1]);
 	return 0;
 }
 
@@ -64,6 +102,9 @@ tear_down(void **state)
 {
 	for (int i = 0; i < CHANNELS; i++)
 		close_end(i);
+	if (control >= 0)
+		close(control);
+	control = -1;
 	if (holder > 0) {
 		kill(holder, SIGKILL);
 		waitpid(holder, NULL, 0);
@@ -324,7 +365,126 @@ ends_with_work_left(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+static void
+assert_refused(int i, enum key_type type)
+{
+	struct key_request r = { .type = type };
+	struct key_answer a;
+
+	put(i, &r);
+	assert_true(get(i, &a));
+	assert_int_equal(a.code, ERR_REFUSED);
+}
+
+static void
+assert_provisioned(int i)
+{
+	struct buf b;
+
+	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	assert_int_equal(key_provisioned_fetch(&b, end[i], PATIENCE_MS).code, ERR_OK);
+	assert_true(span_eq(buf_span(&b), span_of(secret, sizeof(secret))));
+	buf_fini(&b);
+}
+
+/* K3: the secrets are due right after the identity, once. */
+static void
+provisioned_in_order(void **state)
+{
+	struct key_identity id;
+
+	assert_refused(0, KEY_PROVISIONED);
+	assert_refused(0, KEY_IDENTITY);
+	assert_refused(0, KEY_PROVISIONED);
+	assert_int_equal(key_identity_fetch(&id, end[1], PATIENCE_MS).code, ERR_OK);
+	assert_provisioned(1);
+	assert_refused(1, KEY_PROVISIONED);
+	assert_serves(1);
+	key_identity_fini(&id);
+}
+
+static void
+nothing_provisioned(void **state)
+{
+	struct key_identity id;
+
+	assert_int_equal(key_identity_fetch(&id, end[0], PATIENCE_MS).code, ERR_OK);
+	assert_refused(0, KEY_PROVISIONED);
+	key_identity_fini(&id);
+}
+
+/* K1: the same keys and secrets for a new worker; the old one's ends are closed. */
+static void
+new_worker(void **state)
+{
+	struct key_identity before, after;
+	int old[CHANNELS], theirs[CHANNELS];
+	struct key_answer a;
+
+	assert_int_equal(key_identity_fetch(&before, end[0], PATIENCE_MS).code, ERR_OK);
+	for (uint64_t i = 0; i < 50; i++) {
+		struct key_request r = chat_now(i);
+
+		put(1, &r); /* some of them wait when their channel closes */
+	}
+	memcpy(old, end, sizeof(old));
+	assert_int_equal(open_pairs(theirs), 0);
+	assert_int_equal(passfd_send(control, theirs, CHANNELS).code, ERR_OK);
+	for (int i = 0; i < CHANNELS; i++)
+		close(theirs[i]);
+	assert_int_equal(key_identity_fetch(&after, end[0], PATIENCE_MS).code, ERR_OK);
+	assert_provisioned(0);
+	assert_memory_equal(before.tee_id, after.tee_id, sizeof(before.tee_id));
+	assert_true(span_eq(buf_span(&before.receipt_spki), buf_span(&after.receipt_spki)));
+	assert_true(span_eq(buf_span(&before.tls_cert), buf_span(&after.tls_cert)));
+	assert_serves(1);
+	for (int i = 0; i < CHANNELS; i++) {
+		int fresh = end[i];
+
+		end[i] = old[i];
+		while (get(i, &a))
+			assert_int_equal(a.code, ERR_OK);
+		close_end(i);
+		end[i] = fresh;
+	}
+	key_identity_fini(&before);
+	key_identity_fini(&after);
+}
+
+static void
+waits_for_a_worker(void **state)
+{
+	int theirs[CHANNELS], status;
+
+	assert_serves(0);
+	close_end(0);
+	close_end(1);
+	assert_int_equal(open_pairs(theirs), 0);
+	assert_int_equal(passfd_send(control, theirs, CHANNELS).code, ERR_OK);
+	for (int i = 0; i < CHANNELS; i++)
+		close(theirs[i]);
+	assert_serves(1);
+	close(control);
+	control = -1;
+	status = wait_end();
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void
+too_few_ends(void **state)
+{
+	int status;
+
+	assert_serves(0);
+	assert_int_equal(passfd_send(control, &control, 1).code, ERR_OK);
+	status = wait_end();
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+}
+
+#define WHOLE(test) cmocka_unit_test_setup_teardown(test, set_up_whole, tear_down)
+#define ROW(test)   cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
 main(void)
@@ -338,6 +498,11 @@ main(void)
 		ROW(ends_on_sigterm),
 		ROW(ends_with_its_channels),
 		ROW(ends_with_work_left),
+		ROW(nothing_provisioned),
+		WHOLE(provisioned_in_order),
+		WHOLE(new_worker),
+		WHOLE(waits_for_a_worker),
+		WHOLE(too_few_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

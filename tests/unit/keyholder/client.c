@@ -426,6 +426,7 @@ real_holder(void **state)
 	if (pid == 0) {
 		close(pair[0]);
 		_exit(keyholder_main(&(struct keyholder_options){ .channel = &pair[1],
+		    .control = -1,
 		    .n_channels = 1,
 		    .platform = "local-simulation",
 		    .threads = 2 }));

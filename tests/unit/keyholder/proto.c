@@ -92,7 +92,9 @@ static const struct {
 	{ "the longest configuration", 1, KEY_CONFIG, CONFIG_MAX_BYTES, ERR_OK },
 	{ "a longer configuration", 1, KEY_CONFIG, CONFIG_MAX_BYTES + 1, ERR_MALFORMED },
 	{ "no such type: 0", 1, 0, 0, ERR_MALFORMED },
-	{ "no such type: 5", 1, 5, 1, ERR_MALFORMED },
+	{ "provisioned takes nothing", 1, KEY_PROVISIONED, 0, ERR_OK },
+	{ "provisioned with a byte", 1, KEY_PROVISIONED, 1, ERR_MALFORMED },
+	{ "no such type: 6", 1, 6, 1, ERR_MALFORMED },
 	{ "an answer is no request", 1, 0x80 | KEY_CHAT, CHAT, ERR_MALFORMED },
 	{ "version 0", 0, KEY_IDENTITY, 0, ERR_MALFORMED },
 	{ "version 2", 2, KEY_IDENTITY, 0, ERR_MALFORMED },
@@ -176,7 +178,8 @@ static const struct {
 	{ "refused, with bytes", 0x82, 3, 1, ERR_MALFORMED },
 	{ "no such status", 0x82, 6, 0, ERR_MALFORMED },
 	{ "a request is no answer", 0x02, 0, PSS_SIG_LEN, ERR_MALFORMED },
-	{ "no such type", 0x85, 0, 1, ERR_MALFORMED },
+	{ "what was provisioned", 0x85, 0, 1, ERR_OK },
+	{ "no such type", 0x86, 0, 1, ERR_MALFORMED },
 };
 
 static void

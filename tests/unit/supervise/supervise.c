@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sys/passfd.h"
+
 enum { LOOPS = 3, PATIENCE_MS = 60000 };
 
 /* What a child does once it has told the test that it is there. */
@@ -23,6 +25,10 @@ enum act {
 	ACT_DIE,       /* SIGKILLs itself */
 	ACT_STUBBORN,  /* does not end for SIGTERM, nor for closed channels */
 	ACT_HOLDS_OUT, /* worker: goes on without a key holder until it is killed */
+	ACT_DIE_ONCE,  /* worker: dies when it is the first, else as ACT_END_0 */
+	ACT_DIE_SERVING,  /* worker: dies, and had served before */
+	ACT_DIE_STOPPING, /* the same, and it was to stop */
+	ACT_RENEW,	  /* key holder: as ACT_SERVE, and takes new ends as they come */
 };
 
 struct script {
@@ -74,55 +80,104 @@ wait_channel(int fd)
 	poll(&p, 1, PATIENCE_MS);
 }
 
-static int
-play(enum act act, const int *channel, const struct script *s, bool keyholder)
+static void
+end_well(int sig)
 {
-	sigset_t term;
+	_exit(0);
+}
 
-	if (act == ACT_SERVE || act == ACT_STUBBORN || act == ACT_HOLDS_OUT) {
-		sigemptyset(&term);
-		sigaddset(&term, SIGTERM);
-		sigprocmask(SIG_BLOCK, &term, NULL);
-	}
-	if (!channels_work(channel))
-		return 8;
-	say(s->ready, keyholder ? 'k' : 'w');
-	switch (act) {
-	case ACT_SERVE:
-		if (keyholder)
-			wait_channel(channel[0]);
-		else
-			wait_term();
-		return 0;
-	case ACT_END_0:
-		return 0;
-	case ACT_END_3:
-		return 3;
-	case ACT_DIE:
-		kill(getpid(), SIGKILL);
-		break;
-	case ACT_STUBBORN:
-	case ACT_HOLDS_OUT:
-		for (;;)
-			pause();
+/* A key holder that takes the ends of further workers until it is told to end. */
+static int
+take_ends(int control)
+{
+	struct pollfd p = { .fd = control, .events = POLLIN };
+	int end[LOOPS];
+
+	signal(SIGTERM, end_well);
+	while (poll(&p, 1, PATIENCE_MS) == 1) {
+		if (failed(passfd_receive(control, end, LOOPS)) || !channels_work(end))
+			return 8;
+		for (int i = 0; i < LOOPS; i++)
+			close(end[i]);
 	}
 	return 7;
 }
 
-static int
-keyholder_child(void *ctx, const int *channel)
+static void
+keep_out_term(enum act act)
 {
-	struct script *s = ctx;
+	sigset_t term;
 
-	return s->closed ? play(s->keyholder, channel, s, true) : 6;
+	if (act != ACT_SERVE && act != ACT_STUBBORN && act != ACT_HOLDS_OUT)
+		return;
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
+}
+
+/* What both can do; ACT_SERVE and ACT_RENEW are left to the caller. */
+static int
+play(enum act act)
+{
+	if (act == ACT_END_0)
+		return 0;
+	if (act == ACT_END_3)
+		return 3;
+	if (act == ACT_DIE)
+		kill(getpid(), SIGKILL);
+	for (;;)
+		pause();
 }
 
 static int
-worker_child(void *ctx, const int *channel)
+keyholder_child(void *ctx, const int *channel, int control)
 {
 	struct script *s = ctx;
 
-	return s->closed ? 6 : play(s->worker, channel, s, false);
+	if (!s->closed)
+		return 6;
+	keep_out_term(s->keyholder);
+	if (!channels_work(channel))
+		return 8;
+	say(s->ready, 'k');
+	if (s->keyholder == ACT_RENEW)
+		return take_ends(control);
+	if (s->keyholder != ACT_SERVE)
+		return play(s->keyholder);
+	wait_channel(channel[0]);
+	return 0;
+}
+
+static int
+worker_child(void *ctx, const int *channel, struct supervise_note *note)
+{
+	struct script *s = ctx;
+	unsigned before = atomic_load(&note->restarts);
+
+	if (s->closed)
+		return 6;
+	keep_out_term(s->worker);
+	if (!channels_work(channel))
+		return 8;
+	if (before == 0)
+		say(s->ready, 'w');
+	switch (s->worker) {
+	case ACT_SERVE:
+		wait_term();
+		return 0;
+	case ACT_DIE_ONCE:
+		atomic_store(&note->ready, true);
+		return play(before == 0 ? ACT_DIE : ACT_END_0);
+	case ACT_DIE_STOPPING:
+		atomic_store(&note->stopping, true);
+		/* fallthrough */
+	case ACT_DIE_SERVING:
+		atomic_store(&note->ready, true);
+		/* Had it one life more, the program would end with 0. */
+		return play(before >= DEATHS_MAX ? ACT_END_0 : ACT_DIE);
+	default:
+		return play(s->worker);
+	}
 }
 
 static void
@@ -209,7 +264,11 @@ static const struct {
 } rows[] = {
 	{ "the worker ends with 0: so do we", ACT_SERVE, ACT_END_0, { 0 }, 0 },
 	{ "the worker ends with 3: 1", ACT_SERVE, ACT_END_3, { 0 }, 1 },
-	{ "the worker is killed: 1", ACT_SERVE, ACT_DIE, { 0 }, 1 },
+	{ "the worker is killed before it served: 1", ACT_SERVE, ACT_DIE, { 0 }, 1 },
+	{ "K1: a worker that served is started again", ACT_RENEW, ACT_DIE_ONCE, { 0 }, 0 },
+	{ "K1: the sixth death: 1", ACT_RENEW, ACT_DIE_SERVING, { 0 }, 1 },
+	{ "nobody is started again who was to stop", ACT_RENEW, ACT_DIE_STOPPING, { 0 }, 1 },
+	{ "no new ends can be handed over: 1", ACT_SERVE, ACT_DIE_SERVING, { 0 }, 1 },
 	{ "K1: the key holder dies: 1", ACT_DIE, ACT_HOLDS_OUT, { 0 }, 1 },
 	{ "K1: the key holder fails: 1", ACT_END_3, ACT_HOLDS_OUT, { 0 }, 1 },
 	{ "a key holder that does not end is killed", ACT_STUBBORN, ACT_END_0, { 0 }, 0 },

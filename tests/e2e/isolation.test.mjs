@@ -1,0 +1,182 @@
+// K1, K3, K4: three processes; what the death of each costs.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { after, before, test } from 'node:test';
+import { exchange, json, post, startGateway } from './gateway.mjs';
+import { fixture, startFakeOpenAI, stream } from './fake-openai.mjs';
+import { readIdentity, splitStream, verifyReceipt } from './receipts-check.mjs';
+
+let fake;
+before(async () => { fake = await startFakeOpenAI(); });
+after(async () => { await fake?.close(); });
+
+const streamed = model => JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: 'x' }] });
+
+// The children in order of birth: the key holder is the first for life, the worker the last.
+function children(pid) {
+	const text = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+	return text === '' ? [] : text.split(' ').map(Number);
+}
+
+function processes(gateway) {
+	const [keyholder, worker] = children(gateway.pid);
+	return { supervisor: gateway.pid, keyholder, worker };
+}
+
+async function until(what, condition, ms = 10_000) {
+	for (const deadline = Date.now() + ms; !await condition();) {
+		assert.ok(Date.now() < deadline, what);
+		await new Promise(ok => setTimeout(ok, 5));
+	}
+}
+
+function alive(pid) {
+	try {
+		return !/^State:\s+[ZX]/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
+	} catch {
+		return false;
+	}
+}
+
+async function metric(gateway, name) {
+	const text = (await exchange(`${gateway.url}/metrics`)).body.toString();
+	return Number(text.match(new RegExp(`^${name} (\\d+)$`, 'm'))?.[1]);
+}
+
+async function publicFaces(gateway) {
+	const { signing, jwk } = await readIdentity(gateway);
+	return { tee_id: signing.tee_id, wallet: signing.wallet_address, kid: jwk.kid,
+		certificate: await gateway.certificate() };
+}
+
+test('K1: kill -9 of the worker under load costs its connections and nothing else', async () => {
+	const gateway = await startGateway({ env: fake.env });
+	const identity = await readIdentity(gateway);
+	const known = await publicFaces(gateway);
+	const hold = new Promise(() => {}); // never: these streams end with their worker
+	let begun = 0;
+	const running = Array.from({ length: 200 }, () => {
+		fake.answer(stream(fixture('chat-text-stream-usage.sse'), { hold, tail: 600 }));
+		let seen = false;
+		return post(`${gateway.url}/v1/chat/completions`, streamed('gpt-4.1'), {}, { until: bytes => {
+			if (!seen && bytes.includes('This')) {
+				seen = true;
+				begun++;
+			}
+			return false;
+		} }).catch(() => ({ complete: false }));
+	});
+	await until('200 streams run', () => begun === 200, 60_000);
+
+	process.kill(processes(gateway).worker, 'SIGKILL');
+	const killed = Date.now();
+	let answer;
+	await until('a new worker serves', async () => {
+		answer = await post(`${gateway.url}/v1/chat/completions`, streamed('echo')).catch(() => null);
+		return answer?.status === 200;
+	});
+	const took = Date.now() - killed;
+	assert.ok(took < 1000 * (process.env.ASAN_OPTIONS ? 5 : 1), `served again after ${took} ms`);
+	const { content, jws } = splitStream(answer.body);
+	await verifyReceipt(identity, jws, { request: streamed('echo'), content });
+	for (const { complete } of await Promise.all(running))
+		assert.ok(!complete, 'the client sees that its answer is cut');
+	assert.deepEqual(await publicFaces(gateway), known);
+	assert.equal(await metric(gateway, 'tee_gateway_worker_restarts_total'), 1);
+
+	// K3: the provider's key came from the key holder, for this worker too.
+	fake.answer(stream(fixture('chat-text-stream-usage.sse')));
+	const relayed = await post(`${gateway.url}/v1/chat/completions`, streamed('gpt-4.1'));
+	assert.equal(relayed.status, 200);
+	const relayedParts = splitStream(relayed.body);
+	const claims = await verifyReceipt(identity, relayedParts.jws,
+		{ request: streamed('gpt-4.1'), content: relayedParts.content });
+	assert.equal(claims.outcome, 'complete');
+	assert.match(gateway.stderr(), /worker died: signal 9 \(Killed\)/);
+	await gateway.stop();
+});
+
+test('K1: the sixth death in ten minutes ends everything, with 1', async () => {
+	const gateway = await startGateway({ loops: 1 });
+	const { keyholder } = processes(gateway);
+	const seen = new Set([keyholder]);
+	for (let death = 1; death <= 6; death++) {
+		let worker;
+		await until(`worker ${death} is there`, () =>
+			(worker = children(gateway.pid).find(pid => !seen.has(pid))) !== undefined);
+		seen.add(worker);
+		process.kill(worker, 'SIGKILL');
+	}
+	assert.deepEqual(await gateway.ended, { code: 1, signal: null }, gateway.stderr());
+	assert.ok(!alive(keyholder));
+	assert.match(gateway.stderr(), /6 workers died in 10 minutes: giving up/);
+	gateway.check();
+});
+
+test('K1: kill -9 of the key holder ends everything within a second, with 1', async () => {
+	const gateway = await startGateway();
+	const { keyholder, worker } = processes(gateway);
+	const started = Date.now();
+	process.kill(keyholder, 'SIGKILL');
+	assert.deepEqual(await gateway.ended, { code: 1, signal: null }, gateway.stderr());
+	assert.ok(Date.now() - started < 1000, `${Date.now() - started} ms`);
+	assert.ok(!alive(worker));
+	assert.match(gateway.stderr(), /key holder died: signal 9/);
+	gateway.check();
+});
+
+test('kill -9 of the supervisor ends its children too', async () => {
+	const gateway = await startGateway();
+	const { keyholder, worker } = processes(gateway);
+	process.kill(gateway.pid, 'SIGKILL');
+	await gateway.ended;
+	await until('both are gone', () => !alive(keyholder) && !alive(worker));
+});
+
+test('a stop while no worker runs is a stop, with 0', async () => {
+	const gateway = await startGateway({ loops: 1 });
+	const { keyholder, worker: first } = processes(gateway);
+	process.kill(first, 'SIGKILL');
+	let second;
+	await until('a second worker', () => (second = processes(gateway).worker) > 0 && second !== first);
+	process.kill(second, 'SIGKILL');
+	await until('a third is planned', () => /death 2 of 6/.test(gateway.stderr()));
+	await gateway.stop();
+	assert.ok(!alive(keyholder));
+});
+
+// All that is mapped and readable; needs root.
+function memoryHas(pid, bytes) {
+	const file = fs.openSync(`/proc/${pid}/mem`, 'r');
+	try {
+		for (const line of fs.readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n')) {
+			const map = line.match(/^([0-9a-f]+)-([0-9a-f]+) rw/);
+			if (map === null)
+				continue;
+			const [from, to] = [Number.parseInt(map[1], 16), Number.parseInt(map[2], 16)];
+			if (to - from > 256 << 20)
+				continue; // reserved by a sanitizer
+			const block = Buffer.alloc(to - from);
+			try {
+				fs.readSync(file, block, 0, block.length, from);
+			} catch {
+				continue; // guard pages
+			}
+			if (block.includes(bytes))
+				return true;
+		}
+		return false;
+	} finally {
+		fs.closeSync(file);
+	}
+}
+
+test('K1: the supervisor has no provider key in its memory', { skip: process.getuid() !== 0 }, async () => {
+	const key = `sk-${'marker'.repeat(6)}`;
+	const gateway = await startGateway({ env: { OPENAI_API_KEY: key } });
+	const { keyholder } = processes(gateway);
+	assert.ok(memoryHas(keyholder, key), 'this test can find a key where there is one');
+	assert.ok(!memoryHas(gateway.pid, key));
+	assert.equal(json(await exchange(`${gateway.url}/health`)).providers.openai, true);
+	await gateway.stop();
+});
