@@ -105,10 +105,6 @@ load_tables(struct gateway *gw, const struct options *opt, char *why, size_t why
 static struct err
 load_upstreams(struct gateway *gw, const struct options *opt)
 {
-	static const struct provider *const table[PROVIDER_COUNT] = {
-		[PROVIDER_OPENAI] = &provider_openai,
-	};
-
 	gw->upstream[PROVIDER_ECHO].configured = true;
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
 		struct upstream *up = &gw->upstream[i];
@@ -116,7 +112,7 @@ load_upstreams(struct gateway *gw, const struct options *opt)
 		size_t n;
 
 		buf_init(&up->auth, 1024);
-		if ((up->provider = table[i]) == NULL)
+		if ((up->provider = provider_of(i)) == NULL)
 			continue;
 		if (base == NULL)
 			base = up->provider->base_url;

@@ -53,8 +53,8 @@ static const char help[] =
     "  --check-config              read everything, say so, exit\n"
     "  --version, --help\n"
     "\n"
-    "environment: OPENAI_API_KEY, OPENAI_BASE_URL, TEE_GATEWAY_CA_FILE, API_SERVER_HOST,\n"
-    "API_SERVER_PORT; see docs/operating.md\n";
+    "environment: {OPENAI,XAI,ARK,NOUS}_API_KEY, {OPENAI,XAI,ARK,NOUS}_BASE_URL,\n"
+    "TEE_GATEWAY_CA_FILE, API_SERVER_HOST, API_SERVER_PORT; see docs/operating.md\n";
 
 static bool complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static bool

@@ -294,6 +294,8 @@ grant(struct rq *rq)
 		return rq_fail_err(rq, FAIL(BUSY, "the signing queue is full"));
 	rng_uuid(uuid);
 	answer_init(&rq->answer, &rq->request, uuid, clock_unix_s());
+	rq->answer.reasoning_apart = rq->upstream->provider != NULL &&
+	    rq->upstream->provider->quirks.reasoning_apart;
 	/* The receipt may be written after the client, and with it the body, is gone. */
 	model = arena_copy(&rq->arena, rq->answer.model);
 	if (model.p == NULL || (rq->res = sha256_new()) == NULL || (rq->up = sha256_new()) == NULL)

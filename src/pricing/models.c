@@ -103,8 +103,8 @@ static struct err
 members_known(const struct entry *e)
 {
 	static const char *const known[] = { "name", "aliases", "provider", "api_name", "kind",
-		"input_usd_per_token", "output_usd_per_token", "fixed_sampling", "verbosity",
-		"reasoning_effort" };
+		"input_usd_per_token", "output_usd_per_token", "fixed_sampling", "no_stop",
+		"no_penalties", "reasoning", "verbosity", "reasoning_effort" };
 	const struct json *doc = &e->m->doc;
 
 	for (uint32_t c = json_first(doc, e->at); c != JSON_NONE; c = json_after(doc, e->at, c)) {
@@ -136,6 +136,9 @@ entry_read(const struct entry *e, struct model *out)
 	TRY(list_of(e, "aliases", out->alias, 4, &out->n_aliases));
 	TRY(list_of(e, "reasoning_effort", out->effort, 8, &out->n_efforts));
 	TRY(flag_of(e, "fixed_sampling", &out->fixed_sampling));
+	TRY(flag_of(e, "no_stop", &out->no_stop));
+	TRY(flag_of(e, "no_penalties", &out->no_penalties));
+	TRY(flag_of(e, "reasoning", &out->reasoning));
 	TRY(flag_of(e, "verbosity", &out->verbosity));
 	while (p < PROVIDER_COUNT && !span_eq(provider, span_str(providers[p].name)))
 		p++;

@@ -14,9 +14,12 @@
 #include "core/span.h"
 
 /* The providers this build serves. PROVIDER(id, name, prefix that is stripped too, key in the environment) */
-#define PROVIDERS(PROVIDER)                      \
-	PROVIDER(ECHO, "echo", NULL, NULL, NULL) \
-	PROVIDER(OPENAI, "openai", NULL, "OPENAI_API_KEY", "OPENAI_BASE_URL")
+#define PROVIDERS(PROVIDER)                                                   \
+	PROVIDER(ECHO, "echo", NULL, NULL, NULL)                              \
+	PROVIDER(OPENAI, "openai", NULL, "OPENAI_API_KEY", "OPENAI_BASE_URL") \
+	PROVIDER(XAI, "x-ai", "xai", "XAI_API_KEY", "XAI_BASE_URL")           \
+	PROVIDER(BYTEDANCE, "bytedance", NULL, "ARK_API_KEY", "ARK_BASE_URL") \
+	PROVIDER(NOUS, "nous", NULL, "NOUS_API_KEY", "NOUS_BASE_URL")
 
 enum provider_id {
 #define PROVIDER_ENUM(id, name, alias, key, url) PROVIDER_##id,
@@ -35,7 +38,10 @@ struct model {
 	struct span input_usd, output_usd; /* USD per token, decimal text */
 	/* Upstream refuses sampling parameters other than their defaults: they are left out (C3). */
 	bool fixed_sampling;
-	bool verbosity;	       /* takes `verbosity` */
+	bool no_stop;	   /* refuses `stop` */
+	bool no_penalties; /* refuses presence_penalty and frequency_penalty: left out (C3) */
+	bool reasoning;	   /* may be silent for minutes: the longer deadlines (providers.md 2.5) */
+	bool verbosity;	   /* takes `verbosity` */
 	struct span effort[8]; /* values of reasoning_effort it takes */
 	size_t n_efforts;
 };

@@ -104,8 +104,10 @@ answer_put_usage(struct answer *a, struct buf *b)
 		buf_put(b, buf_span(&a->usage));
 		return;
 	}
-	a->prompt_tokens = (a->prompt_bytes + 3) / 4;
-	a->completion_tokens = (a->output_bytes + 3) / 4;
+	if (!a->has_prompt_tokens)
+		a->prompt_tokens = (a->prompt_bytes + 3) / 4;
+	if (!a->has_completion_tokens)
+		a->completion_tokens = (a->output_bytes + 3) / 4;
 	buf_put_str(b, "{\"prompt_tokens\":");
 	buf_put_u64(b, a->prompt_tokens);
 	buf_put_str(b, ",\"completion_tokens\":");

@@ -43,9 +43,11 @@ struct answer {
 	struct output output; /* choice 0, for tee_output_hash */
 	enum finish finish[ANSWER_CHOICES_MAX];
 	bool begun[ANSWER_CHOICES_MAX]; /* a delta with a role was sent */
-	struct buf usage;		/* the provider's usage object; empty: none reported */
-	struct buf extra;		/* `"name":value,` of members kept for the final chunk */
-	uint64_t output_bytes;		/* UTF-8 bytes delivered, all choices (S4) */
+	bool reasoning_apart;		/* the provider's completion_tokens lack the reasoning */
+	struct buf usage; /* the provider's usage object; empty: none that counts both ways */
+	bool has_prompt_tokens, has_completion_tokens; /* reported; what is not is estimated (S4) */
+	struct buf extra;      /* `"name":value,` of members kept for the final chunk */
+	uint64_t output_bytes; /* UTF-8 bytes delivered, all choices (S4) */
 	char served_model[SERVED_MODEL_MAX + 1];
 	uint64_t prompt_tokens, completion_tokens; /* as delivered in usage */
 };

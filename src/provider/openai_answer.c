@@ -49,27 +49,67 @@ note_model(struct answer *a, const struct json *doc)
 	a->served_model[inner.n] = '\0';
 }
 
+/* The reasoning that a total has and a sum lacks (providers.md 7). */
+static uint64_t
+reasoning_apart(const struct json *doc, uint32_t usage, uint64_t sum)
+{
+	uint32_t details = json_get(doc, usage, "completion_tokens_details");
+	uint64_t total, reasoning;
+
+	if (!json_u64(doc, json_get(doc, usage, "total_tokens"), UINT32_MAX, &total) ||
+	    total <= sum)
+		return 0;
+	return json_u64(doc, json_get(doc, details, "reasoning_tokens"), UINT32_MAX, &reasoning) &&
+		reasoning <= total - sum
+	    ? reasoning
+	    : total - sum;
+}
+
+/*
+ * The last report that makes sense counts; it replaces the ones before and is never added to them.
+ * Counts that are no counts are as good as missing (S4).
+ */
 static void
 note_usage(struct answer *a, const struct json *doc)
 {
 	uint32_t usage = json_get(doc, 0, "usage");
 	struct members m = { .b = &a->usage };
-	uint64_t v;
+	uint64_t prompt, completion;
+	bool has_prompt, has_completion;
 
 	if (usage == JSON_NONE || json_type(doc, usage) != JSON_OBJECT)
 		return;
+	has_prompt = json_u64(doc, json_get(doc, usage, "prompt_tokens"), UINT32_MAX, &prompt);
+	has_completion = json_u64(
+	    doc, json_get(doc, usage, "completion_tokens"), UINT32_MAX, &completion);
+	/* Half a report does not replace a whole one. */
+	if (a->usage.n > 0 && !(has_prompt && has_completion))
+		return;
+	if (has_prompt && has_completion && a->reasoning_apart)
+		completion += reasoning_apart(doc, usage, prompt + completion);
+	if (has_prompt)
+		a->prompt_tokens = prompt;
+	if (has_completion)
+		a->completion_tokens = completion;
+	a->has_prompt_tokens = a->has_prompt_tokens || has_prompt;
+	a->has_completion_tokens = a->has_completion_tokens || has_completion;
+	if (!has_prompt || !has_completion)
+		return;
 	buf_clear(&a->usage);
 	buf_put_byte(&a->usage, '{');
-	for (uint32_t c = json_first(doc, usage); c != JSON_NONE; c = json_after(doc, usage, c))
-		if (!is_ours(doc, c) && request_counts(doc, usage, c))
+	for (uint32_t c = json_first(doc, usage); c != JSON_NONE; c = json_after(doc, usage, c)) {
+		if (is_ours(doc, c) || !request_counts(doc, usage, c))
+			continue;
+		if (a->reasoning_apart && json_is(doc, c, "completion_tokens")) {
+			put_raw(&m, json_raw(doc, c), SPAN_NONE);
+			buf_put_u64(&a->usage, completion);
+		} else {
 			put_raw(&m, json_raw(doc, c), json_raw(doc, c + 1));
+		}
+	}
 	buf_put_byte(&a->usage, '}');
 	if (a->usage.over) /* too long to be usage: as if none had come (S4) */
 		buf_clear(&a->usage);
-	if (json_u64(doc, json_get(doc, usage, "prompt_tokens"), UINT32_MAX, &v))
-		a->prompt_tokens = v;
-	if (json_u64(doc, json_get(doc, usage, "completion_tokens"), UINT32_MAX, &v))
-		a->completion_tokens = v;
 }
 
 /* Index of a choice: its member, or its place where it has none. */

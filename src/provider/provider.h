@@ -21,7 +21,20 @@ enum stream_state {
 	STREAM_FAILED, /* with ERR_UPSTREAM: the event is an error of the provider's own */
 };
 
+/* What sets a member of the OpenAI-compatible family apart from the others. */
+struct quirks {
+	const char *limit_name; /* how it spells the output limit */
+	bool many_choices;	/* takes n > 1 */
+	unsigned top_logprobs;	/* at most */
+	uint64_t adjusts;	/* PARAM_BITs it has no counterpart for: left out, declared (C3) */
+	uint64_t refuses;	/* those that cannot be left out (C4) */
+	bool no_developer;	/* the role is called "system" there */
+	bool thinking;		/* refuses reasoning_effort beside thinking:{"type":"disabled"} */
+	bool reasoning_apart;	/* completion_tokens do not hold the reasoning (providers.md 7) */
+};
+
 struct provider {
+	struct quirks quirks;
 	const char *base_url;	 /* without a slash at its end */
 	const char *path;	 /* appended to it */
 	const char *auth_prefix; /* "Authorization: Bearer ", before the key */
@@ -52,5 +65,8 @@ struct provider {
 };
 
 extern const struct provider provider_openai;
+
+/* NULL: models of this provider answer in the gateway itself. */
+const struct provider *provider_of(enum provider_id id);
 
 #endif

@@ -27,6 +27,10 @@ static const struct {
 	{ "an unknown member", TABLE(ENTRY("a", ",\"x\":1")), false },
 	{ "a member twice", TABLE(ENTRY("a", ",\"kind\":\"chat\"")), false },
 	{ "a flag that is none", TABLE(ENTRY("a", ",\"verbosity\":1")), false },
+	{ "what reasoning models are like",
+	    TABLE(ENTRY("a", ",\"reasoning\":true,\"no_stop\":true,\"no_penalties\":false")),
+	    true },
+	{ "a flag that is none", TABLE(ENTRY("a", ",\"reasoning\":0")), false },
 	{ "a missing member", TABLE("{\"name\":\"a\"}"), false },
 	{ "an unknown provider",
 	    TABLE("{\"name\":\"a\",\"provider\":\"p\",\"api_name\":\"x\",\"kind\":\"chat\",\"input_"
@@ -63,8 +67,11 @@ static const struct {
 	{ " GPT-5\n", "gpt-5", "" }, /* trimmed, case-folded */
 	{ "openai/gpt-5", "gpt-5", "" },
 	{ "OpenAI/gpt-5", "gpt-5", "" },
-	{ "google/gpt-5", NULL, "" },  /* another provider's prefix */
-	{ "gpt-5-2025", "gpt-5", "" }, /* alias */
+	{ "google/gpt-5", NULL, "" },	/* another provider's prefix */
+	{ "gpt-5-2025", "gpt-5", "" },	/* alias */
+	{ "xai/grok-4", "grok-4", "" }, /* C8: both names of one provider */
+	{ "x-ai/grok-4", "grok-4", "" },
+	{ "openai/grok-4", NULL, "" },
 	{ "echo", "echo", "" },
 	{ "gpt-6", NULL, "gpt-5, gpt-5-mini" },
 	{ "", NULL, "" },
@@ -75,7 +82,10 @@ static void
 finds(void **state)
 {
 	static const char text[] = TABLE(
-	    ENTRY("gpt-5", ",\"aliases\":[\"gpt-5-2025\"]") "," ENTRY("gpt-5-mini", ""));
+	    ENTRY("gpt-5", ",\"aliases\":[\"gpt-5-2025\"]") "," ENTRY("gpt-5-mini",
+		"") ",{\"name\":\"grok-4\",\"provider\":\"x-ai\","
+		    "\"api_name\":\"x\",\"kind\":\"chat\",\"input_usd_per_token\":\"0.1\","
+		    "\"output_usd_per_token\":\"2\"}");
 	struct models m;
 	char near[64];
 

@@ -55,9 +55,10 @@ static const struct {
 	{ "temperature 1 is every model's default", 1, &gpt5,
 	    "{\"model\":\"m\"," MSG ",\"temperature\":1}",
 	    "{" MSG ",\"temperature\":1,\"model\":\"gpt-5\"}", 0 },
-	{ "C3: efforts the model does not take", 1, &gpt5,
+	{ "C3: an effort the model does not take becomes the nearest below", 1, &gpt5,
 	    "{\"model\":\"m\"," MSG ",\"reasoning_effort\":\"high\",\"verbosity\":\"low\"}",
-	    "{" MSG ",\"verbosity\":\"low\",\"model\":\"gpt-5\"}", PARAM_BIT(REASONING_EFFORT) },
+	    "{" MSG ",\"verbosity\":\"low\",\"model\":\"gpt-5\",\"reasoning_effort\":\"low\"}",
+	    PARAM_BIT(REASONING_EFFORT) },
 	{ "the last of equal names is sent, once", 1, &gpt41,
 	    "{\"model\":\"m\"," MSG ",\"seed\":1,\"s\\u0065ed\":2}",
 	    "{" MSG ",\"s\\u0065ed\":2,\"model\":\"gpt-4.1-2025-04-14\"}", 0 },
@@ -243,19 +244,19 @@ static const struct {
 	    " \"choices\": [{\"index\": 0, \"message\": {\"role\": \"assistant\", \"content\": "
 	    "\"\\u0041\"},"
 	    " \"logprobs\": null, \"finish_reason\": \"stop\"}], \"usage\": {\"prompt_tokens\": 1,"
-	    " \"estimated\": 1, \"d\": {\"x\": 1e5}}, \"tee_id\": 1 }",
+	    "\"completion_tokens\": 2, \"estimated\": 1, \"d\": {\"x\": 1e5}}, \"tee_id\": 1 }",
 	    "{\"id\":\"" ID
 	    "\",\"object\":\"chat.completion\",\"created\":1790000000,\"model\":\"GPT-4.1\","
 	    "\"choices\":[{\"index\":0,\"message\":{\"role\": \"assistant\", \"content\": "
 	    "\"\\u0041\"},"
 	    "\"logprobs\":null,\"finish_reason\":\"stop\"}],"
-	    "\"usage\":{\"prompt_tokens\":1,\"d\":{\"x\": 1e5}},",
+	    "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"d\":{\"x\": 1e5}},",
 	    1 },
 	{ "S3: an unknown reason is stop",
-	    "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"eos\"}],\"usage\":{"
-	    "}}",
+	    "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"eos\"}],\"usage\":"
+	    "{\"prompt_tokens\":0,\"completion_tokens\":3}}",
 	    "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],\"usage\":"
-	    "{},",
+	    "{\"prompt_tokens\":0,\"completion_tokens\":3},",
 	    1 },
 	{ "S4: no usage is estimated, and says so",
 	    "{\"choices\":[{\"message\":{\"content\":\"abcde\"},\"finish_reason\":\"stop\"}]}",
@@ -265,11 +266,12 @@ static const struct {
 	    1 },
 	{ "S3: legacy completions carry completion",
 	    "{\"choices\":[{\"message\":{\"content\":\"a\\u00e9\"},\"finish_reason\":\"length\"}],"
-	    "\"usage\":{\"x\":1}}",
+	    "\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":3}}",
 	    "{\"id\":\"cmpl-00000000-0000-4000-8000-000000000001\",\"object\":\"text_completion\","
 	    "\"created\":1790000000,\"model\":\"m\",\"choices\":[{\"text\":\"a\\u00e9\",\"index\":"
 	    "0,"
-	    "\"logprobs\":null,\"finish_reason\":\"length\"}],\"usage\":{\"x\":1},\"completion\":"
+	    "\"logprobs\":null,\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":0,"
+	    "\"completion_tokens\":3},\"completion\":"
 	    "\"a\\u00e9\",",
 	    2 },
 	{ "no choices", "{\"usage\":{}}", NULL, 1 },
