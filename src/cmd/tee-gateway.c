@@ -17,6 +17,7 @@
 #include "net/listen.h"
 #include "supervise/supervise.h"
 #include "sys/harden.h"
+#include "sys/rights.h"
 
 struct program {
 	struct options opt;
@@ -105,12 +106,18 @@ open_listeners(const struct options_address *a, int *fd, unsigned loops)
 	return e.code == ERR_MALFORMED ? 2 : 1;
 }
 
-/* Clients and providers are descriptors; the shell's soft limit (often 1024) is not meant for us. */
+/*
+ * Clients and providers are descriptors; the shell's soft limit (often 1024) is not meant for us.
+ * As root, the key holder may lock all its memory (K4), which its own user could not ask for.
+ */
 static void
-raise_descriptors(void)
+raise_limits(void)
 {
+	static const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 	struct rlimit r;
 
+	if (rights_separate())
+		(void)setrlimit(RLIMIT_MEMLOCK, &all);
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
 		return;
 	r.rlim_cur = r.rlim_max;
@@ -131,7 +138,7 @@ main(int argc, char **argv)
 	int status;
 
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptors();
+	raise_limits();
 	switch (options_read(&p.opt, argc, argv, build_version)) {
 	case OPTIONS_RUN:
 		break;
@@ -173,6 +180,12 @@ main(int argc, char **argv)
 		status = open_listeners(&p.opt.tls, p.listeners.tls, p.opt.loops);
 	if (status != 0)
 		return status;
+	if (failed(e = rights_keep_few())) {
+		log_msg(LOG_ERROR, "supervisor: %s", e.what);
+		return 1;
+	}
+	if (!rights_separate())
+		log_msg(LOG_WARN, "supervisor: not root: key holder and worker share its user");
 	s.loops = p.opt.loops;
 	status = supervise(&s);
 	config_unload(&p.gw);

@@ -17,6 +17,7 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 #include "sys/passfd.h"
+#include "sys/rights.h"
 
 /* After one of the two has gone, the other may take so long to end by itself. */
 enum { STOP_MS = 3000, KEYLESS_MS = 500 };
@@ -27,7 +28,8 @@ enum { PAUSES = sizeof(pause_ms) / sizeof(pause_ms[0]) };
 
 struct child {
 	const char *name;
-	pid_t pid; /* 0: not started */
+	unsigned id; /* its user and group, when we are root */
+	pid_t pid;   /* 0: not started */
 	bool ended;
 	int status; /* as waitpid(2) gives it, once ended */
 };
@@ -123,9 +125,15 @@ drop_room(struct supervisor *s)
 
 /* In the child: what it must not inherit, and what ties it to its parent. */
 static void
-settle_in(const struct supervisor *s, pid_t parent)
+settle_in(const struct supervisor *s, const struct child *child, pid_t parent)
 {
+	struct err e;
+
 	setpgid(0, 0);
+	if (failed(e = rights_become(child->id))) {
+		log_msg(LOG_ERROR, "%s: %s", child->name, e.what);
+		_exit(1);
+	}
 	/* The parent may have died before this was asked for; then nobody would tell us. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent)
 		_exit(1);
@@ -166,14 +174,14 @@ start(struct supervisor *s, struct child *child)
 {
 	pid_t parent = getpid();
 
-	*child = (struct child){ .name = child->name };
+	*child = (struct child){ .name = child->name, .id = child->id };
 	fflush(NULL); /* else the child prints what is buffered once more */
 	if ((child->pid = fork()) < 0) {
 		child->pid = 0;
 		return FAIL(SYSTEM, "supervisor: fork");
 	}
 	if (child->pid == 0) {
-		settle_in(s, parent);
+		settle_in(s, child, parent);
 		if (child == &s->keyholder)
 			run_keyholder(s);
 		run_worker(s);
@@ -453,8 +461,8 @@ supervise(const struct supervise_options *opt)
 {
 	struct supervisor s = {
 		.opt = opt,
-		.keyholder = { .name = "key holder" },
-		.worker = { .name = "worker" },
+		.keyholder = { .name = "key holder", .id = KEYHOLDER_ID },
+		.worker = { .name = "worker", .id = WORKER_ID },
 		.control = { -1, -1 },
 	};
 	struct err e;

@@ -29,7 +29,7 @@ harden_process(void)
 	if (setrlimit(RLIMIT_CORE, &none) != 0)
 		return FAIL(SYSTEM, "K4: no core files");
 	/* Also keeps others of the same user from attaching or reading /proc/PID/mem. */
-	if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+	if (prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0) != 0)
 		return FAIL(SYSTEM, "K4: not dumpable");
 	return OK;
 }

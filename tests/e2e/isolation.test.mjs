@@ -1,5 +1,6 @@
 // K1, K3, K4: three processes; what the death of each costs.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 import { exchange, json, post, startGateway } from './gateway.mjs';
@@ -178,5 +179,46 @@ test('K1: the supervisor has no provider key in its memory', { skip: process.get
 	assert.ok(memoryHas(keyholder, key), 'this test can find a key where there is one');
 	assert.ok(!memoryHas(gateway.pid, key));
 	assert.equal(json(await exchange(`${gateway.url}/health`)).providers.openai, true);
+	await gateway.stop();
+});
+
+const asRoot = { skip: process.getuid() !== 0 };
+
+function status(pid) {
+	const fields = fs.readFileSync(`/proc/${pid}/status`, 'utf8').split('\n').map(line => line.split(/:\s*/));
+	return Object.fromEntries(fields);
+}
+
+test('K1, K4: every process has its user and no right that it does not need', asRoot, async () => {
+	const gateway = await startGateway();
+	// CAP_KILL, CAP_SETGID, CAP_SETUID: to stop and start its children.
+	const expected = { supervisor: [0, 'e0'], keyholder: [61100, '0'], worker: [61101, '0'] };
+	for (const [name, pid] of Object.entries(processes(gateway))) {
+		const [id, capabilities] = expected[name], seen = status(pid);
+		assert.equal(seen.Uid, Array(4).fill(id).join('\t'), name);
+		assert.equal(seen.Gid, Array(4).fill(id).join('\t'), name);
+		if (id !== 0)
+			assert.equal(seen.Groups.trim(), '', name);
+		for (const set of ['CapEff', 'CapPrm'])
+			assert.equal(seen[set], capabilities.padStart(16, '0'), `${name} ${set}`);
+		for (const set of ['CapInh', 'CapAmb', 'CapBnd'])
+			assert.equal(seen[set], '0'.repeat(16), `${name} ${set}`);
+		assert.equal(seen.NoNewPrivs, '1', name);
+		assert.match(fs.readFileSync(`/proc/${pid}/limits`, 'utf8'), /^Max core file size +0 +0 /m, name);
+	}
+	await gateway.stop();
+});
+
+test('K4: who becomes the worker\'s user cannot touch the key holder', asRoot, async () => {
+	const gateway = await startGateway();
+	const { keyholder, supervisor } = processes(gateway);
+	const attempts = [supervisor, keyholder].flatMap(pid => [`kill -0 ${pid}`,
+		...['mem', 'maps', 'environ', 'syscall'].map(file => `head -c 1 /proc/${pid}/${file}`),
+		`ls /proc/${pid}/fd`]);
+	for (const attempt of attempts) {
+		const { status: code } = spawnSync('/bin/sh', ['-c', attempt], { uid: 61101, gid: 61101 });
+		assert.notEqual(code, 0, attempt);
+	}
+	assert.equal(spawnSync('/bin/sh', ['-c', 'true'], { uid: 61101, gid: 61101 }).status, 0);
 	await gateway.stop();
 });
