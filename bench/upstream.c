@@ -67,7 +67,7 @@ struct conn {
 	llhttp_t parser;
 	struct buf body, out;
 	bool stats; /* the request is for /stats */
-	uint64_t chunks_left, interval_ms;
+	uint64_t chunks_left, interval_ms, due_ms;
 };
 
 struct listener {
@@ -185,14 +185,27 @@ put_chunk(struct conn *c, struct span s)
 	buf_put_str(&c->out, "\r\n");
 }
 
+static void on_pace(uv_timer_t *t);
+
+/* By the clock: a timer that repeats would add its lateness up. */
+static void
+pace(struct conn *c)
+{
+	uint64_t now = uv_now(&up.loop);
+
+	c->due_ms += c->interval_ms;
+	uv_timer_start(&c->pace, on_pace, c->due_ms > now ? c->due_ms - now : 0, 0);
+}
+
 static void
 on_pace(uv_timer_t *t)
 {
 	struct conn *c = t->data;
 
 	put_chunk(c, SPAN_LIT(EVENT_WORD));
-	if (--c->chunks_left == 0) {
-		uv_timer_stop(t);
+	if (--c->chunks_left > 0) {
+		pace(c);
+	} else {
 		put_chunk(c, SPAN_LIT(EVENTS_LAST));
 		buf_put_str(&c->out, "0\r\n\r\n");
 	}
@@ -229,7 +242,8 @@ answer_stream(struct conn *c)
 	put_chunk(c, SPAN_LIT(EVENT_FIRST));
 	c->chunks_left = asked(c, SPAN_LIT("chunks="), 16);
 	c->interval_ms = asked(c, SPAN_LIT("interval_ms="), 1);
-	uv_timer_start(&c->pace, on_pace, c->interval_ms, c->interval_ms);
+	c->due_ms = uv_now(&up.loop);
+	pace(c);
 }
 
 static void
