@@ -25,7 +25,7 @@ keeps_line(struct span s, bool word)
 static struct span
 pseudo(const struct h2_stream *x, struct span_at at)
 {
-	return span_of(x->pseudo.p + at.from, at.n);
+	return span_cut(buf_span(&x->pseudo), at.from, at.from + at.n);
 }
 
 static struct http_fault
