@@ -21,7 +21,7 @@ struct call {
 	struct h2_memory *m;
 	struct exchange *x;
 	struct span path;
-	bool stream, live;
+	bool stream, part, live;
 };
 
 /* What the client got on a stream. */
@@ -43,6 +43,7 @@ struct h2_memory {
 	bool kicked, finished, cut, linger;
 
 	struct call call[MEMORY_IDS];
+	unsigned next_call;
 	unsigned heads, bodies, gone, delivered, rooms, errors;
 	unsigned error_status;
 	uint64_t want_max;
@@ -137,8 +138,12 @@ static inline void *
 hm_on_head(void *server, struct exchange *x, const struct http_head *head)
 {
 	struct h2_memory *m = server;
-	struct call *c = &m->call[m->heads++ % MEMORY_IDS];
+	struct call *c;
 
+	do
+		c = &m->call[m->next_call++ % MEMORY_IDS];
+	while (c->live);
+	m->heads++;
 	*c = (struct call){ .m = m, .x = x, .path = head->path, .live = true };
 	m->has_host = http_field_get(head, "host", NULL).p != NULL;
 	buf_put(&m->log, head->method);
@@ -165,6 +170,7 @@ hm_on_body(void *handler, struct span body)
 		exchange_head(c->x, 200, NULL, 0, EXCHANGE_STREAM);
 		hm_stream(c);
 	} else if (span_eq(c->path, SPAN_LIT("/part"))) {
+		c->part = true;
 		exchange_head(c->x, 200, NULL, 0, EXCHANGE_STREAM);
 		exchange_write(c->x, SPAN_LIT("part"));
 	} else if (span_eq(c->path, SPAN_LIT("/abort"))) {
