@@ -97,7 +97,8 @@ load_tables(struct gateway *gw, const struct options *opt, char *why, size_t why
 		snprintf(why, why_bytes, "%s: %s (entry %zu)", models, e.what, where);
 		return e;
 	}
-	if (failed(e = policy_check(buf_span(&gw->policy_text))))
+	if (failed(e = policy_check(buf_span(&gw->policy_text))) ||
+	    failed(e = deadlines_read(&gw->deadlines, buf_span(&gw->policy_text))))
 		snprintf(why, why_bytes, "%s: %s", policy, e.what);
 	return e;
 }

@@ -11,6 +11,7 @@
 
 #include "core/buf.h"
 #include "crypto/digest.h"
+#include "gateway/deadlines.h"
 #include "gateway/options.h"
 #include "gateway/receipts.h"
 #include "http/server.h"
@@ -55,6 +56,7 @@ struct gateway {
 	const struct options *opt;
 	struct buf models_text, policy_text;
 	struct models models;
+	struct deadlines deadlines;
 	struct upstream upstream[PROVIDER_COUNT];
 	int ca_fd; /* the CA bundle in memory */
 	uint8_t ca_sha256[SHA256_LEN];

@@ -2,6 +2,7 @@
  * relay.c - from the provider to the client: dial, and pass on what comes.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/limits.h"
 #include "gateway/rq.h"
@@ -9,14 +10,36 @@
 #include "sys/clock.h"
 #include "sys/metrics.h"
 
-/* What is read of a body that is no answer. */
-enum { REFUSAL_MAX_BYTES = 64 << 10 };
+enum {
+	REFUSAL_MAX_BYTES = 64 << 10, /* what is read of a body that is no answer */
+	/* How long a provider that has said all may take to close (FLT-10, FLT-12). */
+	SENTINEL_GRACE_MS = 500,
+	USAGE_GRACE_MS = 750,
+	FINISH_GRACE_MS = 5000, /* usage may still come */
+};
 
 static void on_head(void *ctx, struct egress_call *c, unsigned status);
 static bool on_body(void *ctx, struct egress_call *c, struct span bytes);
 static void on_done(void *ctx, struct egress_call *c, enum egress_fault fault);
 
 static const struct egress_ops ops = { on_head, on_body, on_done };
+
+/* Reasoning models may think for minutes before they say a word (providers.md 2.5). */
+static uint32_t
+first_byte_ms(const struct rq *rq)
+{
+	const struct deadlines *d = &rq->loop->gw->deadlines;
+
+	return rq->model->reasoning ? d->reasoning_first_byte_ms : d->first_byte_ms;
+}
+
+static uint32_t
+gap_ms(const struct rq *rq)
+{
+	const struct deadlines *d = &rq->loop->gw->deadlines;
+
+	return rq->model->reasoning ? d->reasoning_gap_ms : d->gap_ms;
+}
 
 static enum rq_next
 dial_upstream(struct rq *rq)
@@ -26,10 +49,11 @@ dial_upstream(struct rq *rq)
 		rq->stream ? "Accept: text/event-stream" : "Accept: application/json", NULL };
 	struct egress_request r = { .url = up->url,
 		.field = fields,
-		.connect_ms = UPSTREAM_CONNECT_MS,
-		.first_byte_ms = UPSTREAM_FIRST_BYTE_MS,
-		.gap_ms = UPSTREAM_GAP_MS,
-		.total_ms = UPSTREAM_TOTAL_MS,
+		.connect_ms = rq->loop->gw->deadlines.connect_ms,
+		.first_byte_ms = first_byte_ms(rq),
+		/* Of a stream we watch the events: bytes of comments are no progress. */
+		.gap_ms = rq->stream ? first_byte_ms(rq) + gap_ms(rq) : gap_ms(rq),
+		.total_ms = rq->loop->gw->deadlines.total_ms,
 		.never_pauses = !rq->stream,
 		.ops = &ops,
 		.ctx = rq };
@@ -123,6 +147,93 @@ rq_step_relay(struct rq *rq)
 
 /* --- from egress --- */
 
+/* The rest of what the provider would send is of no use. */
+static void
+hang_up(struct rq *rq)
+{
+	egress_cancel(rq->call);
+	rq->call = NULL;
+	rq_run(rq);
+}
+
+/* When the stream has been silent for too long. */
+static uint64_t
+silence_due_ms(const struct rq *rq)
+{
+	if (rq->sentinel)
+		return rq->event_ms + SENTINEL_GRACE_MS;
+	if (answer_finished(&rq->answer))
+		return rq->event_ms + (rq->answer.usage.n > 0 ? USAGE_GRACE_MS : FINISH_GRACE_MS);
+	return rq->event_ms + (rq->any_event ? gap_ms(rq) : first_byte_ms(rq));
+}
+
+static void on_watch(uv_timer_t *t);
+
+static void
+watch_on(struct rq *rq)
+{
+	uint64_t now = uv_now(&rq->loop->uv), due = silence_due_ms(rq);
+	uint64_t alive = rq->sent_ms + rq->loop->gw->deadlines.keep_alive_ms;
+
+	if (alive < due)
+		due = alive;
+	uv_timer_start(rq->watch, on_watch, due > now ? due - now : 1, 0);
+}
+
+static void
+silence(struct rq *rq)
+{
+	if (rq->sentinel || answer_finished(&rq->answer))
+		rq->upstream_done = true;
+	else
+		rq_fail(rq, 504, "upstream_timeout", "upstream_timeout",
+		    "The provider fell silent in the middle of its answer.");
+	hang_up(rq);
+}
+
+/* Looks after a stream: events must come, and the client must hear something (E4). */
+static void
+on_watch(uv_timer_t *t)
+{
+	static const struct span alive = SPAN_LIT(": keep-alive\n\n");
+	struct rq *rq = t->data;
+	uint64_t now = uv_now(&rq->loop->uv);
+
+	if (rq->call == NULL || rq->step != RQ_STEP_relay)
+		return;
+	if (rq->paused) /* the silence is our own */
+		rq->event_ms = now;
+	if (now >= silence_due_ms(rq)) {
+		silence(rq);
+		return;
+	}
+	if (now >= rq->sent_ms + rq->loop->gw->deadlines.keep_alive_ms) {
+		rq->sent_ms = now;
+		if (!rq->paused && exchange_room(rq->x) > 0) {
+			rq_queue(rq, alive);
+			rq_flush(rq);
+		}
+	}
+	watch_on(rq);
+}
+
+/* False: no memory, and nobody watches. */
+static bool
+watch_begin(struct rq *rq)
+{
+	if ((rq->watch = malloc(sizeof(*rq->watch))) == NULL)
+		return false;
+	if (uv_timer_init(&rq->loop->uv, rq->watch) != 0) {
+		free(rq->watch);
+		rq->watch = NULL;
+		return false;
+	}
+	rq->watch->data = rq;
+	rq->event_ms = rq->sent_ms = uv_now(&rq->loop->uv);
+	watch_on(rq);
+	return true;
+}
+
 static struct span
 keep_field(struct rq *rq, struct egress_call *c, const char *name)
 {
@@ -140,6 +251,13 @@ is_event_stream(struct span type)
 	return type.p == NULL ||
 	    span_eq_nocase(span_trim(span_cut(type, 0, end == SIZE_MAX ? type.n : end)),
 		SPAN_LIT("text/event-stream"));
+}
+
+/* An answer that is a stream of events. */
+static bool
+streams(const struct rq *rq)
+{
+	return rq->stream && rq->upstream_status == 200 && !rq->no_events;
 }
 
 static void
@@ -161,13 +279,10 @@ on_head(void *ctx, struct egress_call *c, unsigned status)
 	rq->no_events = rq->stream && !is_event_stream(egress_field(c, "content-type"));
 	snprintf(text, sizeof(text), "%u", status);
 	metric_add(METRIC_UPSTREAM_REQUESTS, provider_name(rq->model->provider), text, 1);
-}
-
-/* A stream's bytes are under way, or an answer that began well may still become one. */
-static bool
-streams(const struct rq *rq)
-{
-	return rq->stream && rq->upstream_status == 200 && !rq->no_events;
+	if (streams(rq) && !watch_begin(rq)) {
+		rq_fail_err(rq, FAIL(NOMEM, "timer"));
+		hang_up(rq);
+	}
 }
 
 /* One event: what it says is put in line. An error that the provider tells is noted at once. */
@@ -186,6 +301,8 @@ take_event(struct rq *rq, struct span data)
 		rq_queue(rq, buf_span(&event));
 	buf_fini(&event);
 	rq->sentinel = state == STREAM_DONE;
+	rq->any_event = true;
+	rq->event_ms = uv_now(&rq->loop->uv);
 	if (failed(e)) {
 		/* What was said before goes first: then this is no answer with a status any more. */
 		rq_flush(rq);
@@ -253,22 +370,14 @@ first_byte(struct rq *rq)
 	    (double)(rq->first_byte_us - rq->admitted_us) / 1e6);
 }
 
-/* The rest of what the provider would send is of no use. */
-static void
-hang_up(struct rq *rq)
-{
-	egress_cancel(rq->call);
-	rq->call = NULL;
-	rq_run(rq);
-}
-
 static bool
 on_body(void *ctx, struct egress_call *c, struct span bytes)
 {
 	struct rq *rq = ctx;
 	struct err e;
 
-	if (rq->stream && rq->head_sent && exchange_room(rq->x) == 0)
+	rq->paused = rq->stream && rq->head_sent && exchange_room(rq->x) == 0;
+	if (rq->paused)
 		return false;
 	first_byte(rq);
 	sha256_update(rq->up, bytes);
@@ -280,10 +389,16 @@ on_body(void *ctx, struct egress_call *c, struct span bytes)
 		return true;
 	}
 	e = rq->stream ? take_events(rq, bytes) : take_body(rq, bytes);
-	if (failed(e))
+	if (failed(e)) {
 		hang_up(rq);
-	else
-		rq_flush(rq);
+		return true;
+	}
+	if (rq->out.n > 0)
+		rq->sent_ms = uv_now(&rq->loop->uv);
+	rq_flush(rq);
+	/* The waits are shorter once all is said. */
+	if (streams(rq) && answer_finished(&rq->answer))
+		watch_on(rq);
 	return true;
 }
 

@@ -151,6 +151,7 @@ rq_flush(struct rq *rq)
 		return;
 	if (!rq->head_sent) {
 		send_head(rq, 200, "text/event-stream; charset=utf-8", EXCHANGE_STREAM);
+		rq->streaming = true;
 		metric_add(METRIC_STREAMS_OPEN, NULL, NULL, 1);
 	}
 	exchange_write(rq->x, buf_span(&rq->out));
@@ -339,9 +340,7 @@ log_line(struct rq *rq)
 	static const char *const outcomes[] = { "complete", "truncated", "failed" };
 	uint64_t now = clock_monotonic_us();
 	const struct model *m = rq->model;
-	unsigned status = rq->failure.status != 0 && !(rq->stream && rq->head_sent)
-	    ? rq->failure.status
-	    : 200;
+	unsigned status = rq->failure.status != 0 && !rq->streaming ? rq->failure.status : 200;
 	struct log_field f[] = {
 		LOG_TEXT("request_id", reply_request_id(&rq->reply)),
 		LOG_TEXT("route", span_str(route_names[rq->endpoint])),
@@ -382,12 +381,14 @@ static enum rq_next
 step_finish(struct rq *rq)
 {
 	log_line(rq);
-	if (rq->stream && rq->head_sent)
+	if (rq->streaming)
 		metric_add(METRIC_STREAMS_OPEN, NULL, NULL, -1);
 	if (rq->call != NULL)
 		egress_cancel(rq->call);
 	if (rq->ticket != NULL)
 		key_cancel(rq->ticket);
+	if (rq->watch != NULL)
+		uv_close((uv_handle_t *)rq->watch, (uv_close_cb)free);
 	answer_fini(&rq->answer);
 	if (rq->parsed)
 		request_fini(&rq->request);

@@ -50,6 +50,7 @@ struct rq {
 	struct reply reply;
 	enum endpoint endpoint;
 	bool admitted, head_sent, finishing;
+	bool streaming; /* the head that was sent is a stream's */
 	struct arena arena;
 	size_t budget; /* bytes of the provider's answer that were taken of the common budget */
 
@@ -77,6 +78,10 @@ struct rq {
 	struct egress_peer peer;
 	bool has_peer;
 	struct span upstream_id, upstream_account; /* as the provider names them; in the arena */
+	uv_timer_t *watch; /* over a stream: made with it, closed in finish */
+	uint64_t event_ms,
+	    sent_ms; /* loop time of the last event, and of the last byte to the client */
+	bool any_event, paused;
 	struct sse sse;
 	struct buf upstream_body; /* of an answer that is not streamed, or of a refusal */
 	struct span retry_after, retry_after_ms; /* of the provider's head; in the arena */

@@ -109,7 +109,7 @@ static unsigned
 status_of(const struct rq *rq)
 {
 	/* A failed stream was answered with 200 long before (R7). */
-	return rq->failure.status != 0 && !(rq->stream && rq->head_sent) ? rq->failure.status : 200;
+	return rq->failure.status != 0 && !rq->streaming ? rq->failure.status : 200;
 }
 
 /* What may take room in a receipt of RECEIPT_MAX_BYTES. */
