@@ -103,6 +103,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		spell(&in, span_of(data + 1, size - 1));
 	hm_init_ops(&m, &hm_exchange_ops);
 	m.want_max = (mode & 64) != 0 ? 64 : BODY_MAX_BYTES;
+	m.blocks = 300;
 	m.kernel_takes = (mode & 8) != 0 ? 5 : SIZE_MAX;
 	feed(&m, buf_span(&in), mode);
 	assert(m.heads >= m.bodies);

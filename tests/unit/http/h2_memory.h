@@ -47,6 +47,7 @@ struct h2_memory {
 	unsigned heads, bodies, gone, delivered, rooms, errors;
 	unsigned error_status;
 	uint64_t want_max;
+	size_t blocks;	/* that all streams may write before they end */
 	struct buf log; /* "method path|body;" of each request */
 	bool has_host;	/* of the last head */
 
@@ -130,8 +131,12 @@ hm_stream(struct call *c)
 {
 	static const uint8_t block[4096];
 
-	while (exchange_room(c->x) > 0)
+	for (; exchange_room(c->x) > 0 && c->m->blocks > 0; c->m->blocks--)
 		exchange_write(c->x, span_of(block, sizeof(block)));
+	if (c->m->blocks == 0) {
+		c->stream = false;
+		exchange_end(c->x);
+	}
 }
 
 static inline void *
@@ -356,6 +361,7 @@ hm_init_ops(struct h2_memory *m, const struct exchange_ops *ops)
 	m->link = (struct link){ &hm_ops, &m->queue };
 	m->now_ms = 1000;
 	m->want_max = BODY_MAX_BYTES;
+	m->blocks = SIZE_MAX;
 	m->kernel_takes = SIZE_MAX;
 	buf_init(&m->queue, 1 << 30);
 	buf_init(&m->in, 1 << 30);
