@@ -62,7 +62,7 @@ struct link {
 	bool whole; /* the answer's last byte was parsed */
 	bool keep;  /* and the connection takes another request */
 	uint8_t matched[MARKS];
-	FILE *keep_file;
+	int keep_fd; /* -1: this body is not kept */
 	llhttp_t parser;
 };
 
@@ -117,14 +117,22 @@ link_of(llhttp_t *p)
 	return p->data;
 }
 
+static void
+keep_end(struct link *l)
+{
+	if (l->keep_fd >= 0)
+		close(l->keep_fd);
+	l->keep_fd = -1;
+}
+
 static int
 on_body(llhttp_t *p, const char *at, size_t n)
 {
 	struct link *l = link_of(p);
 
 	run.body_bytes += n;
-	if (l->keep_file != NULL)
-		fwrite(at, 1, n, l->keep_file);
+	if (l->keep_fd >= 0 && write(l->keep_fd, at, n) != (ssize_t)n)
+		die(EXIT_CANNOT, "a body cannot be kept");
 	for (size_t i = 0; i < n; i++)
 		for (int m = 0; m < MARKS; m++) {
 			uint8_t k = l->matched[m];
@@ -196,7 +204,8 @@ next_request(struct link *l)
 		char path[4096];
 
 		snprintf(path, sizeof(path), "%s/%d", run.opt.keep, (int)run.started);
-		if ((l->keep_file = fopen(path, "we")) == NULL)
+		l->keep_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		if (l->keep_fd < 0)
 			die(EXIT_CANNOT, path);
 	}
 	run.started++;
@@ -307,7 +316,7 @@ link_closed(uv_handle_t *h)
 
 	SSL_free(l->ssl);
 	close(l->fd);
-	*l = (struct link){ .fd = -1 };
+	*l = (struct link){ .fd = -1, .keep_fd = -1 };
 	if (!all_done())
 		open_some();
 }
@@ -316,9 +325,7 @@ link_closed(uv_handle_t *h)
 static void
 link_close(struct link *l)
 {
-	if (l->keep_file != NULL)
-		fclose(l->keep_file);
-	l->keep_file = NULL;
+	keep_end(l);
 	l->state = LINK_CLOSED;
 	uv_close((uv_handle_t *)&l->poll, link_closed);
 }
@@ -462,9 +469,7 @@ static bool
 answered(struct link *l, bool closed)
 {
 	run.receiving--;
-	if (l->keep_file != NULL)
-		fclose(l->keep_file);
-	l->keep_file = NULL;
+	keep_end(l);
 	if (all_done()) {
 		l->state = LINK_READY;
 		end_if_done();
@@ -604,7 +609,7 @@ main(int argc, char **argv)
 	run.parse.on_body = on_body;
 	run.parse.on_message_complete = on_complete;
 	for (size_t i = 0; i < run.opt.connections; i++) {
-		run.link[i].fd = -1;
+		run.link[i].fd = run.link[i].keep_fd = -1;
 		run.link[i].poll.data = &run.link[i];
 	}
 	open_some();
