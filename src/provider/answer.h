@@ -16,6 +16,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "provider/request.h"
+#include "provider/tool_index.h"
 #include "receipt/legacy.h"
 
 enum finish {
@@ -43,8 +44,9 @@ struct answer {
 	struct output output; /* choice 0, for tee_output_hash */
 	enum finish finish[ANSWER_CHOICES_MAX];
 	bool begun[ANSWER_CHOICES_MAX]; /* a delta with a role was sent */
-	bool reasoning_apart;		/* the provider's completion_tokens lack the reasoning */
-	struct buf usage; /* the provider's usage object; empty: none that counts both ways */
+	struct tool_index tools[TOOL_INDEX_CHOICES];
+	bool reasoning_apart; /* the provider's completion_tokens lack the reasoning */
+	struct buf usage;     /* the provider's usage object; empty: none that counts both ways */
 	bool has_prompt_tokens, has_completion_tokens; /* reported; what is not is estimated (S4) */
 	struct buf extra;      /* `"name":value,` of members kept for the final chunk */
 	uint64_t output_bytes; /* UTF-8 bytes delivered, all choices (S4) */

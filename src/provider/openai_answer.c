@@ -153,7 +153,10 @@ absorb(struct answer *a, const struct json *doc, uint32_t message, unsigned inde
 	for (uint32_t c = json_first(doc, calls); c != JSON_NONE; c = json_after(doc, calls, c))
 		a->output_bytes += string_bytes(
 		    doc, json_get(doc, json_get(doc, c, "function"), "arguments"));
-	return index == 0 ? output_tool_calls(&a->output, doc, calls) : OK;
+	/* Whatever is wrong with them, it is the provider's fault. */
+	if (index == 0 && failed(output_tool_calls(&a->output, doc, calls)))
+		return FAIL(UPSTREAM, "upstream: tool calls that are none, or too many");
+	return OK;
 }
 
 /* A choice that says nothing but how it ended: it waits for the final chunk. */
@@ -348,11 +351,38 @@ put_one_line(struct buf *b, struct span data)
 		line[i] = data.p[i] == '\n' || data.p[i] == '\r' ? ' ' : data.p[i];
 }
 
+static struct err
+read_event(struct answer *a, struct span data, struct buf *b, enum stream_state *state)
+{
+	struct buf numbered;
+	struct json doc;
+	struct err e = OK;
+
+	if (failed(json_parse(&doc, data, JSON_MAX_NODES)))
+		return FAIL(UPSTREAM, "upstream: an event is no JSON");
+	if (says_failed(&doc)) {
+		*state = STREAM_FAILED;
+		json_fini(&doc);
+		return FAIL(UPSTREAM, "upstream: an error event in the stream");
+	}
+	buf_init(&numbered, 2 * SSE_EVENT_MAX_BYTES);
+	if (tool_index_put(a->tools, &doc, &numbered)) {
+		json_fini(&doc);
+		if (failed(buf_check(&numbered)) ||
+		    failed(json_parse(&doc, buf_span(&numbered), JSON_MAX_NODES)))
+			e = FAIL(UPSTREAM, "upstream: tool calls that cannot be numbered");
+	}
+	if (!failed(e))
+		e = read_chunk(a, &doc, b);
+	json_fini(&doc);
+	buf_fini(&numbered);
+	return e;
+}
+
 struct err
 openai_event(struct answer *a, struct span data, struct buf *b, enum stream_state *state)
 {
 	struct buf line;
-	struct json doc;
 	struct err e;
 
 	*state = STREAM_MORE;
@@ -367,16 +397,8 @@ openai_event(struct answer *a, struct span data, struct buf *b, enum stream_stat
 		put_one_line(&line, data);
 		data = buf_span(&line);
 	}
-	if (failed(buf_check(&line)) || failed(json_parse(&doc, data, JSON_MAX_NODES))) {
-		e = FAIL(UPSTREAM, "upstream: an event is no JSON");
-	} else if (says_failed(&doc)) {
-		*state = STREAM_FAILED;
-		e = FAIL(UPSTREAM, "upstream: an error event in the stream");
-		json_fini(&doc);
-	} else {
-		e = read_chunk(a, &doc, b);
-		json_fini(&doc);
-	}
+	e = failed(buf_check(&line)) ? FAIL(UPSTREAM, "upstream: an event is too large")
+				     : read_event(a, data, b, state);
 	buf_fini(&line);
 	return e;
 }
