@@ -1,5 +1,5 @@
 /*
- * exchange.h - one request and its answer, whatever the wire form (HTTP/1.1 now, HTTP/2 beside it).
+ * exchange.h - one request and its answer, whatever the wire form (HTTP/1.1 or HTTP/2).
  *
  * The gateway sees exchanges only. An exchange belongs to one loop; every call and callback runs
  * on that loop's thread. The wire side never calls a handler from inside a call of the gateway:
@@ -37,8 +37,8 @@ struct http_head {
 	struct span method, path, query; /* path without "?query"; query .p NULL when absent */
 	const struct http_field *field;
 	size_t n_fields;
-	bool has_body;		 /* Content-Length > 0, or chunked */
-	uint64_t content_length; /* UINT64_MAX when chunked */
+	bool has_body;		 /* Content-Length > 0, or not known before it ends */
+	uint64_t content_length; /* UINT64_MAX when not known */
 };
 
 /*
@@ -63,7 +63,7 @@ struct exchange_ops {
 	/*
 	 * The wire refuses the request itself (400, 408, 413, 414, 417, 431, 501, 503): the server
 	 * answers in its place with exchange_head, _write and _end before it returns; the
-	 * connection ends behind the answer. `handler` is what on_head returned, NULL when it was
+	 * connection ends behind the answer (HTTP/1.1), or the stream does (HTTP/2). `handler` is what on_head returned, NULL when it was
 	 * not called: there is then no on_gone either, and of the head only the path is known (.p
 	 * NULL when not even that). Otherwise on_gone(false) follows.
 	 */
