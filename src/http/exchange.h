@@ -63,9 +63,10 @@ struct exchange_ops {
 	/*
 	 * The wire refuses the request itself (400, 408, 413, 414, 417, 431, 501, 503): the server
 	 * answers in its place with exchange_head, _write and _end before it returns; the
-	 * connection ends behind the answer (HTTP/1.1), or the stream does (HTTP/2). `handler` is what on_head returned, NULL when it was
-	 * not called: there is then no on_gone either, and of the head only the path is known (.p
-	 * NULL when not even that). Otherwise on_gone(false) follows.
+	 * connection ends behind the answer (HTTP/1.1), or the stream does (HTTP/2). `handler` is
+	 * what on_head returned, NULL when it was not called: there is then no on_gone either, and
+	 * of the head only the path is known (.p NULL when not even that). Otherwise on_gone(false)
+	 * follows.
 	 */
 	void (*wire_error)(void *server, void *handler, struct exchange *x,
 	    const struct http_head *head, unsigned status, const char *what);
