@@ -448,7 +448,7 @@ settle(struct h2 *h)
 		end(h, true);
 		return;
 	}
-	if (idle && h->idle_ms == 0) {
+	if (idle && h->idle_ms == 0 && !h->over) {
 		h->idle_ms = h2_now_ms(h) +
 		    (h->greeted ? h->host->limits.keepalive_idle_ms : h->host->limits.head_ms);
 		h2_due(h, h->idle_ms);
@@ -488,17 +488,22 @@ h2_deadline(struct h2 *h)
 	h->armed_ms = 0;
 	if (h->session == NULL)
 		return;
-	if (h->head_ms != 0 && now >= h->head_ms)
+	if (h->head_ms != 0 && now >= h->head_ms) {
+		h->head_ms = 0;
 		h2_calm(h); /* the block must end before anything else can be read */
+	}
 	if (h->drain_ms != 0 && now >= h->drain_ms)
 		drain_for_good(h);
-	if (h->idle_ms != 0 && now >= h->idle_ms)
+	if (h->idle_ms != 0 && now >= h->idle_ms) {
+		h->idle_ms = 0;
 		bye(h, NGHTTP2_NO_ERROR);
+	}
 	TAILQ_FOREACH(x, &h->open, all)
 	if (x->due_ms != 0 && now >= x->due_ms)
 		stream_late(x, now);
 	settle(h);
-	if (h->session == NULL)
+	/* What is over only waits for the kernel, and the link has a deadline for that. */
+	if (h->session == NULL || h->over)
 		return;
 	TAILQ_FOREACH(x, &h->open, all)
 	if (x->due_ms != 0)
@@ -507,7 +512,7 @@ h2_deadline(struct h2 *h)
 		h2_due(h, h->head_ms);
 	if (h->drain_ms != 0)
 		h2_due(h, h->drain_ms);
-	if (h->idle_ms != 0 && !h->over)
+	if (h->idle_ms != 0)
 		h2_due(h, h->idle_ms);
 }
 

@@ -359,6 +359,27 @@ test_head_drip(void **state)
 }
 
 static void
+test_over_and_unread(void **state)
+{
+	/* A late head ends the session while the kernel takes nothing: the clock is left alone. */
+	sent();
+	m->kernel_takes = 0;
+	put_request(&b, 1, "GET", "/a", true);
+	put_frame(&b, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 3, SPAN_LIT("\x82"));
+	sent();
+	hm_turn(m);
+	hm_time(m, m->now_ms + 200000);
+	assert_true(m->h2.over && !m->finished);
+	assert_int_equal(m->deadline_ms, 0);
+	m->kernel_takes = SIZE_MAX;
+	m->kicked = true;
+	hm_turn(m);
+	assert_true(m->finished);
+	assert_int_equal(m->goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+	assert_int_equal(m->delivered, 1);
+}
+
+static void
 test_body_drip(void **state)
 {
 	put_request(&b, 1, "POST", "/a", false);
@@ -514,6 +535,7 @@ main(void)
 		ROW(test_preface_only),
 		ROW(test_idle),
 		ROW(test_head_drip),
+		ROW(test_over_and_unread),
 		ROW(test_body_drip),
 		ROW(test_body_too_large),
 		ROW(test_out_of_budget),
