@@ -18,6 +18,7 @@
 #include "supervise/supervise.h"
 #include "sys/harden.h"
 #include "sys/rights.h"
+#include "sys/sandbox.h"
 
 struct program {
 	struct options opt;
@@ -181,6 +182,10 @@ main(int argc, char **argv)
 	if (status != 0)
 		return status;
 	if (failed(e = rights_keep_few())) {
+		log_msg(LOG_ERROR, "supervisor: %s", e.what);
+		return 1;
+	}
+	if (failed(e = sandbox_enter(SANDBOX_SUPERVISOR))) {
 		log_msg(LOG_ERROR, "supervisor: %s", e.what);
 		return 1;
 	}

@@ -21,6 +21,7 @@
 #include "sys/harden.h"
 #include "sys/log.h"
 #include "sys/passfd.h"
+#include "sys/sandbox.h"
 
 enum { STACK_BYTES = 1 << 20, RECEIVE_BATCH = 32 };
 /* A loop that leaves answers lying for so long is not working any more. */
@@ -315,6 +316,7 @@ run(struct holder *h, const struct keyholder_options *opt)
 	TRY(keep_provisioned(h, opt->provisioned));
 	TRY(make_keys(h, opt->platform));
 	TRY(start_threads(h, opt->threads));
+	TRY(sandbox_enter(SANDBOX_KEYHOLDER));
 	return serve(h);
 }
 

@@ -146,6 +146,10 @@ test('a stop while no worker runs is a stop, with 0', async () => {
 	assert.ok(!alive(keyholder));
 });
 
+function sanitized(pid) {
+	return /lib[atu]\w*san\.so/.test(fs.readFileSync(`/proc/${pid}/maps`, 'utf8'));
+}
+
 // All that is mapped and readable; needs root.
 function memoryHas(pid, bytes) {
 	const file = fs.openSync(`/proc/${pid}/mem`, 'r');
@@ -172,9 +176,14 @@ function memoryHas(pid, bytes) {
 	}
 }
 
-test('K1: the supervisor has no provider key in its memory', { skip: process.getuid() !== 0 }, async () => {
+test('K1: the supervisor has no provider key in its memory', { skip: process.getuid() !== 0 }, async t => {
 	const key = `sk-${'marker'.repeat(6)}`;
 	const gateway = await startGateway({ env: { OPENAI_API_KEY: key } });
+	if (sanitized(gateway.pid)) { // their runtime keeps a copy of the environment
+		await gateway.stop();
+		t.skip('a sanitizer\'s build');
+		return;
+	}
 	const { keyholder } = processes(gateway);
 	assert.ok(memoryHas(keyholder, key), 'this test can find a key where there is one');
 	assert.ok(!memoryHas(gateway.pid, key));
@@ -204,6 +213,11 @@ test('K1, K4: every process has its user and no right that it does not need', as
 		for (const set of ['CapInh', 'CapAmb', 'CapBnd'])
 			assert.equal(seen[set], '0'.repeat(16), `${name} ${set}`);
 		assert.equal(seen.NoNewPrivs, '1', name);
+		// A list of allowed calls; a child has its own on top of the supervisor's.
+		if (sanitized(pid))
+			continue; // such a build has no lists
+		assert.equal(seen.Seccomp, '2', name);
+		assert.equal(seen.Seccomp_filters, name === 'supervisor' ? '1' : '2', name);
 		assert.match(fs.readFileSync(`/proc/${pid}/limits`, 'utf8'), /^Max core file size +0 +0 /m, name);
 	}
 	await gateway.stop();
