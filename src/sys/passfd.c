@@ -58,7 +58,7 @@ struct err
 passfd_receive(int sock, int *fd, size_t n)
 {
 	union room room = { 0 };
-	char mark[2];
+	char mark[2] = { 0 };
 	struct iovec data = { .iov_base = mark, .iov_len = sizeof(mark) };
 	struct msghdr msg = { .msg_iov = &data,
 		.msg_iovlen = 1,
