@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,6 +61,20 @@ channels_work(const int *channel)
 	return true;
 }
 
+/*
+ * Both sides say that they are there, if they have anybody to tell, and go on only when the other
+ * has done so too: whatever the one then does cannot come before the other's word.
+ */
+static bool
+meet(const int *channel, int ready, char word)
+{
+	if (!channels_work(channel))
+		return false;
+	if (ready >= 0)
+		say(ready, word);
+	return channels_work(channel);
+}
+
 static void
 wait_term(void)
 {
@@ -86,6 +101,29 @@ end_well(int sig)
 	_exit(0);
 }
 
+/* Until the child has a place for it, SIGTERM waits. */
+static void
+keep_out_term(enum act act)
+{
+	sigset_t term;
+
+	if (act != ACT_SERVE && act != ACT_STUBBORN && act != ACT_HOLDS_OUT && act != ACT_RENEW)
+		return;
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
+}
+
+static void
+let_term_in(void)
+{
+	sigset_t term;
+
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_UNBLOCK, &term, NULL);
+}
+
 /* A key holder that takes the ends of further workers until it is told to end. */
 static int
 take_ends(int control)
@@ -94,25 +132,14 @@ take_ends(int control)
 	int end[LOOPS];
 
 	signal(SIGTERM, end_well);
+	let_term_in();
 	while (poll(&p, 1, PATIENCE_MS) == 1) {
-		if (failed(passfd_receive(control, end, LOOPS)) || !channels_work(end))
+		if (failed(passfd_receive(control, end, LOOPS)) || !meet(end, -1, 0))
 			return 8;
 		for (int i = 0; i < LOOPS; i++)
 			close(end[i]);
 	}
 	return 7;
-}
-
-static void
-keep_out_term(enum act act)
-{
-	sigset_t term;
-
-	if (act != ACT_SERVE && act != ACT_STUBBORN && act != ACT_HOLDS_OUT)
-		return;
-	sigemptyset(&term);
-	sigaddset(&term, SIGTERM);
-	sigprocmask(SIG_BLOCK, &term, NULL);
 }
 
 /* What both can do; ACT_SERVE and ACT_RENEW are left to the caller. */
@@ -137,9 +164,8 @@ keyholder_child(void *ctx, const int *channel, int control)
 	if (!s->closed)
 		return 6;
 	keep_out_term(s->keyholder);
-	if (!channels_work(channel))
+	if (!meet(channel, s->ready, 'k'))
 		return 8;
-	say(s->ready, 'k');
 	if (s->keyholder == ACT_RENEW)
 		return take_ends(control);
 	if (s->keyholder != ACT_SERVE)
@@ -157,10 +183,8 @@ worker_child(void *ctx, const int *channel, struct supervise_note *note)
 	if (s->closed)
 		return 6;
 	keep_out_term(s->worker);
-	if (!channels_work(channel))
+	if (!meet(channel, before == 0 ? s->ready : -1, 'w'))
 		return 8;
-	if (before == 0)
-		say(s->ready, 'w');
 	switch (s->worker) {
 	case ACT_SERVE:
 		wait_term();
@@ -205,6 +229,8 @@ scene_open(struct scene *scene, enum act keyholder, enum act worker)
 			.ready = ready[1],
 			.alive = alive[1] };
 
+		/* A test that fails leaves nobody behind. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		close(ready[0]);
 		close(alive[0]);
 		_exit(supervise(&(struct supervise_options){ .loops = LOOPS,
