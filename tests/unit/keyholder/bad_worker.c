@@ -248,6 +248,21 @@ memory_kib(const char *field)
 	return kib;
 }
 
+/* The jobs of a channel that is closed are dropped one by one; until then the queue may be full. */
+static void
+assert_serves_soon(int i)
+{
+	struct key_answer a;
+
+	do {
+		struct key_request r = chat_now(1);
+
+		put(i, &r);
+		assert_true(get(i, &a));
+	} while (a.code == ERR_BUSY);
+	assert_int_equal(a.code, ERR_OK);
+}
+
 /*
  * The largest requests there are, for as long as somebody takes them, and no answer is ever read. The
  * queue is SIGN_QUEUE_MAX of them at most; a channel that leaves its answers lying is closed.
@@ -271,7 +286,7 @@ greed(void **state)
 		while (send(end[0], b.p, b.n, MSG_NOSIGNAL) > 0)
 			;
 		another_worker();
-		assert_serves(1);
+		assert_serves_soon(1);
 	}
 	/* A sanitizer holds freed memory back, for a while. */
 	if (memory_kib("VmHWM:") > before + 2 * queue_kib + (SANITIZED ? 512ul << 10 : 8ul << 10))
