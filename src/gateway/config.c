@@ -120,10 +120,8 @@ load_upstreams(struct gateway *gw, const struct options *opt)
 		n = strlen(base);
 		while (n > 0 && base[n - 1] == '/')
 			n--;
-		if (asprintf(&up->url, "%.*s%s", (int)n, base, up->provider->path) < 0) {
-			up->url = NULL;
+		if ((up->base_url = strndup(base, n)) == NULL)
 			return FAIL(NOMEM, "url");
-		}
 		if (opt->key[i] == NULL)
 			continue;
 		buf_put_str(&up->auth, up->provider->auth_prefix);
@@ -161,8 +159,8 @@ config_unload(struct gateway *gw)
 	buf_fini(&gw->jwks_body);
 	for (size_t i = 0; i < PROVIDER_COUNT; i++) {
 		buf_fini(&gw->upstream[i].auth);
-		free(gw->upstream[i].url);
-		gw->upstream[i].url = NULL;
+		free(gw->upstream[i].base_url);
+		gw->upstream[i].base_url = NULL;
 	}
 	if (gw->ca_fd >= 0)
 		close(gw->ca_fd);

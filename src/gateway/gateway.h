@@ -31,8 +31,8 @@ extern const struct span embedded_models, embedded_policy;
 struct upstream {
 	const struct provider *provider; /* NULL: the model answers in the gateway itself */
 	bool configured;
-	char *url;	 /* owned */
-	struct buf auth; /* "Authorization: Bearer ...": secret */
+	char *base_url;	 /* owned; no slash at its end */
+	struct buf auth; /* the field with the key, and a NUL: secret */
 };
 
 struct loop {

@@ -41,13 +41,31 @@ gap_ms(const struct rq *rq)
 	return rq->model->reasoning ? d->reasoning_gap_ms : d->gap_ms;
 }
 
+/* The whole URL, with a NUL; NULL: no memory. */
+static const char *
+url_of(struct rq *rq)
+{
+	const struct upstream *up = rq->upstream;
+	struct span url = SPAN_NONE;
+	struct buf b;
+
+	buf_init(&b, 4096);
+	buf_put_str(&b, up->base_url);
+	up->provider->path(&b, rq->model, rq->stream);
+	if (!failed(buf_check(&b)))
+		url = arena_copy(&rq->arena, buf_span(&b));
+	buf_fini(&b);
+	return (const char *)url.p;
+}
+
 static enum rq_next
 dial_upstream(struct rq *rq)
 {
 	const struct upstream *up = rq->upstream;
 	const char *fields[] = { (const char *)up->auth.p, "Content-Type: application/json",
-		rq->stream ? "Accept: text/event-stream" : "Accept: application/json", NULL };
-	struct egress_request r = { .url = up->url,
+		rq->stream ? "Accept: text/event-stream" : "Accept: application/json",
+		up->provider->field, NULL };
+	struct egress_request r = { .url = url_of(rq),
 		.field = fields,
 		.connect_ms = rq->loop->gw->deadlines.connect_ms,
 		.first_byte_ms = first_byte_ms(rq),
@@ -59,6 +77,8 @@ dial_upstream(struct rq *rq)
 		.ctx = rq };
 	struct err e;
 
+	if (r.url == NULL)
+		return rq_fail_err(rq, FAIL(NOMEM, "url"));
 	if (!rq->called)
 		up->provider->encode(&rq->forward, &rq->request, rq->model, rq->adjusted);
 	if (failed(e = buf_check(&rq->forward)))
@@ -237,7 +257,7 @@ watch_begin(struct rq *rq)
 static struct span
 keep_field(struct rq *rq, struct egress_call *c, const char *name)
 {
-	struct span value = egress_field(c, name);
+	struct span value = name == NULL ? SPAN_NONE : egress_field(c, name);
 
 	return value.p == NULL ? SPAN_NONE : arena_copy(&rq->arena, value);
 }

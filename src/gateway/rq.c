@@ -69,7 +69,7 @@ rq_fail_err(struct rq *rq, struct err e)
 	    e.what == NULL ? "unknown" : e.what);
 }
 
-/* The key itself, of a line "Authorization: Bearer KEY" with its NUL. */
+/* The key itself, of a line "Authorization: Bearer KEY", or another's, with its NUL. */
 static struct span
 key_of(const struct upstream *up)
 {
@@ -295,8 +295,8 @@ grant(struct rq *rq)
 		return rq_fail_err(rq, FAIL(BUSY, "the signing queue is full"));
 	rng_uuid(uuid);
 	answer_init(&rq->answer, &rq->request, uuid, clock_unix_s());
-	rq->answer.reasoning_apart = rq->upstream->provider != NULL &&
-	    rq->upstream->provider->quirks.reasoning_apart;
+	if (rq->upstream->provider != NULL && rq->upstream->provider->begin != NULL)
+		rq->upstream->provider->begin(&rq->answer, &rq->request, rq->model);
 	/* The receipt may be written after the client, and with it the body, is gone. */
 	model = arena_copy(&rq->arena, rq->answer.model);
 	if (model.p == NULL || (rq->res = sha256_new()) == NULL || (rq->up = sha256_new()) == NULL)
@@ -478,7 +478,8 @@ rq_begin(
 		.began_us = clock_monotonic_us() };
 	reply_begin(&rq->reply, head, true);
 	arena_init(&rq->arena, REQUEST_ARENA_BYTES);
-	buf_init(&rq->forward, BODY_MAX_BYTES + 4096);
+	/* Short messages grow when they are translated. */
+	buf_init(&rq->forward, 2 * (size_t)BODY_MAX_BYTES + 4096);
 	buf_init(&rq->upstream_body, ANSWER_MAX_BYTES);
 	buf_init(&rq->out, 8 * (size_t)ANSWER_MAX_BYTES);
 	buf_init(&rq->jws, RECEIPT_MAX_BYTES);

@@ -100,11 +100,48 @@ flag_of(const struct entry *e, const char *name, bool *out)
 }
 
 static struct err
+thinking_of(const struct entry *e, enum thinking *out)
+{
+	static const char *const words[] = { [THINKING_BUDGET] = "budget",
+		[THINKING_ADAPTIVE] = "adaptive",
+		[THINKING_LEVEL] = "level" };
+	uint32_t at = json_get(&e->m->doc, e->at, "thinking");
+
+	*out = THINKING_NONE;
+	if (at == JSON_NONE)
+		return OK;
+	for (enum thinking t = THINKING_BUDGET; t <= THINKING_LEVEL; t++)
+		if (json_is(&e->m->doc, at, words[t]))
+			*out = t;
+	return *out == THINKING_NONE ? FAIL(MALFORMED, "models: an unknown way of thinking") : OK;
+}
+
+/* A year, a month or a day: vendors announce with more or less precision. */
+static struct err
+retired_of(const struct entry *e, struct span *out)
+{
+	static const char form[] = "0000-00-00";
+	uint32_t at = json_get(&e->m->doc, e->at, "retired");
+
+	*out = SPAN_NONE;
+	if (at == JSON_NONE)
+		return OK;
+	TRY(text_of(e, at, out));
+	for (size_t i = 0; i < out->n && i < sizeof(form) - 1; i++)
+		if (form[i] == '-' ? out->p[i] != '-' : out->p[i] < '0' || out->p[i] > '9')
+			return FAIL(MALFORMED, "models: retired is no date");
+	return out->n == 4 || out->n == 7 || out->n == 10
+	    ? OK
+	    : FAIL(MALFORMED, "models: retired is no date");
+}
+
+static struct err
 members_known(const struct entry *e)
 {
 	static const char *const known[] = { "name", "aliases", "provider", "api_name", "kind",
 		"input_usd_per_token", "output_usd_per_token", "fixed_sampling", "no_stop",
-		"no_penalties", "reasoning", "verbosity", "reasoning_effort" };
+		"no_penalties", "reasoning", "verbosity", "reasoning_effort", "one_sampling",
+		"structured_output", "no_forced_tools", "no_prefill", "thinking", "retired" };
 	const struct json *doc = &e->m->doc;
 
 	for (uint32_t c = json_first(doc, e->at); c != JSON_NONE; c = json_after(doc, e->at, c)) {
@@ -140,6 +177,12 @@ entry_read(const struct entry *e, struct model *out)
 	TRY(flag_of(e, "no_penalties", &out->no_penalties));
 	TRY(flag_of(e, "reasoning", &out->reasoning));
 	TRY(flag_of(e, "verbosity", &out->verbosity));
+	TRY(flag_of(e, "one_sampling", &out->one_sampling));
+	TRY(flag_of(e, "structured_output", &out->structured_output));
+	TRY(flag_of(e, "no_forced_tools", &out->no_forced_tools));
+	TRY(flag_of(e, "no_prefill", &out->no_prefill));
+	TRY(thinking_of(e, &out->thinking));
+	TRY(retired_of(e, &out->retired));
 	while (p < PROVIDER_COUNT && !span_eq(provider, span_str(providers[p].name)))
 		p++;
 	if (p == PROVIDER_COUNT || p == PROVIDER_ECHO)

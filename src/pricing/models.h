@@ -29,6 +29,14 @@ enum provider_id {
 };
 const char *provider_name(enum provider_id id);
 
+/* How a model is made to think before it answers, by providers that have their own words for it. */
+enum thinking {
+	THINKING_NONE = 0, /* not at all; or reasoning_effort says it as it is */
+	THINKING_BUDGET,   /* a number of tokens (Claude to 4.5, Gemini 2.5) */
+	THINKING_ADAPTIVE, /* it decides, an effort guides it (Claude from 4.6 on) */
+	THINKING_LEVEL,	   /* a word (Gemini 3) */
+};
+
 struct model {
 	struct span name;
 	struct span alias[4];
@@ -42,6 +50,12 @@ struct model {
 	bool no_penalties; /* refuses presence_penalty and frequency_penalty: left out (C3) */
 	bool reasoning;	   /* may be silent for minutes: the longer deadlines (providers.md 2.5) */
 	bool verbosity;	   /* takes `verbosity` */
+	bool one_sampling; /* refuses temperature beside top_p: the latter is left out (C3) */
+	bool structured_output; /* takes a JSON schema for its answer, and strict tools */
+	bool no_forced_tools;	/* refuses to be made to call a tool */
+	bool no_prefill;	/* refuses a conversation that ends with its own words */
+	enum thinking thinking;
+	struct span retired;   /* when the provider retired it, YYYY[-MM[-DD]]; .n 0: it has not */
 	struct span effort[8]; /* values of reasoning_effort it takes */
 	size_t n_efforts;
 };

@@ -54,6 +54,44 @@ answer_fini(struct answer *a)
 	output_fini(&a->output);
 	buf_fini(&a->usage);
 	buf_fini(&a->extra);
+	buf_fini(&a->pieces.text);
+	buf_fini(&a->pieces.reasoning);
+	buf_fini(&a->pieces.refusal);
+	buf_fini(&a->pieces.calls);
+	buf_fini(&a->anthropic.input);
+}
+
+void
+answer_note_model(struct answer *a, const struct json *doc, uint32_t at)
+{
+	struct span inner;
+
+	if (a->served_model[0] != '\0' || at == JSON_NONE || json_type(doc, at) != JSON_STRING)
+		return;
+	inner = json_inner(doc, at);
+	/* Names are plain; one that is not, or too long, is not worth a claim. */
+	if (inner.n > SERVED_MODEL_MAX)
+		return;
+	for (size_t i = 0; i < inner.n; i++)
+		if (inner.p[i] < 0x20 || inner.p[i] >= 0x7f || inner.p[i] == '\\')
+			return;
+	if (inner.n > 0)
+		memcpy(a->served_model, inner.p, inner.n);
+	a->served_model[inner.n] = '\0';
+}
+
+uint64_t
+answer_text_bytes(struct span inner)
+{
+	struct json_points it = { .s = inner };
+	uint64_t bytes = 0;
+	uint32_t cp;
+
+	if (inner.n == 0 || memchr(inner.p, '\\', inner.n) == NULL)
+		return inner.n; /* no escapes: the text is the UTF-8 */
+	while (json_point(&it, &cp))
+		bytes += cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+	return bytes;
 }
 
 bool
@@ -158,10 +196,29 @@ put_index(struct buf *b, unsigned choice)
 }
 
 void
-answer_put_text_event(struct answer *a, struct buf *b, unsigned choice, struct span inner)
+answer_open_delta(struct answer *a, struct buf *b, unsigned choice)
 {
 	buf_put_str(b, "data: ");
+	put_opening(a, b, "chat.completion.chunk");
+	buf_put_str(b, ",\"choices\":[");
+	put_index(b, choice);
+	buf_put_str(b, ",\"delta\":{");
+	if (!a->begun[choice])
+		buf_put_str(b, "\"role\":\"assistant\",");
+	a->begun[choice] = true;
+}
+
+void
+answer_close_delta(struct buf *b)
+{
+	buf_put_str(b, "},\"finish_reason\":null}]}\n\n");
+}
+
+void
+answer_put_text_event(struct answer *a, struct buf *b, unsigned choice, struct span inner)
+{
 	if (a->endpoint == ENDPOINT_COMPLETIONS) {
+		buf_put_str(b, "data: ");
 		put_opening(a, b, "text_completion");
 		buf_put_str(b, ",\"choices\":[{\"text\":\"");
 		buf_put(b, inner);
@@ -170,28 +227,19 @@ answer_put_text_event(struct answer *a, struct buf *b, unsigned choice, struct s
 		buf_put_str(b, ",\"logprobs\":null,\"finish_reason\":null}]}\n\n");
 		return;
 	}
-	put_opening(a, b, "chat.completion.chunk");
-	buf_put_str(b, ",\"choices\":[");
-	put_index(b, choice);
-	buf_put_str(b, ",\"delta\":{");
-	if (!a->begun[choice])
-		buf_put_str(b, "\"role\":\"assistant\",");
-	a->begun[choice] = true;
+	answer_open_delta(a, b, choice);
 	buf_put_str(b, "\"content\":\"");
 	buf_put(b, inner);
-	buf_put_str(b, "\"},\"finish_reason\":null}]}\n\n");
+	buf_put_byte(b, '"');
+	answer_close_delta(b);
 }
 
 void
 answer_put_delta(struct answer *a, struct buf *b, unsigned choice, struct span inner)
 {
-	struct json_points it = { .s = inner };
-	uint32_t cp;
-
 	if (choice == 0)
 		output_text(&a->output, inner);
-	while (json_point(&it, &cp))
-		a->output_bytes += cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+	a->output_bytes += answer_text_bytes(inner);
 	answer_put_text_event(a, b, choice, inner);
 }
 
@@ -258,5 +306,20 @@ answer_put_text_body(struct answer *a, struct buf *b, const struct span *inner)
 		buf_put(b, inner[0]);
 		buf_put_byte(b, '"');
 	}
+	buf_put_byte(b, ',');
+}
+
+void
+answer_put_message_body(struct answer *a, struct buf *b, struct span members)
+{
+	put_opening(a, b, "chat.completion");
+	buf_put_str(b, ",\"choices\":[");
+	put_index(b, 0);
+	buf_put_str(b, ",\"message\":{\"role\":\"assistant\",");
+	buf_put(b, members);
+	buf_put_str(b, "},\"logprobs\":null,\"finish_reason\":");
+	put_finish(b, a->finish[0]);
+	buf_put_str(b, "}],\"usage\":");
+	answer_put_usage(a, b);
 	buf_put_byte(b, ',');
 }

@@ -15,6 +15,7 @@
 #include "codec/json.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "provider/anthropic_state.h"
 #include "provider/request.h"
 #include "provider/tool_index.h"
 #include "receipt/legacy.h"
@@ -32,6 +33,22 @@ const char *finish_name(enum finish f);
 enum finish finish_of(const struct json *doc, uint32_t at);
 
 enum { ANSWER_ID_MAX = 48, ANSWER_CHOICES_MAX = 128, SERVED_MODEL_MAX = 128 };
+
+/* Token counts as every provider's are reported to clients (providers.md 13). */
+struct counts {
+	uint64_t prompt, completion; /* with cached tokens, with reasoning */
+	uint64_t cached, cache_write, reasoning;
+	bool has_prompt, has_completion; /* the provider has said */
+};
+
+/* An answer whose provider speaks another wire format, as far as it came. See pieces.h. */
+struct pieces {
+	bool whole; /* kept for one body, rather than sent event by event */
+	struct buf text, reasoning, refusal, calls;
+	uint32_t n_calls;
+	bool arguments; /* the latest call has had some */
+	struct counts counts;
+};
 
 struct answer {
 	enum endpoint endpoint;
@@ -52,12 +69,21 @@ struct answer {
 	uint64_t output_bytes; /* UTF-8 bytes delivered, all choices (S4) */
 	char served_model[SERVED_MODEL_MAX + 1];
 	uint64_t prompt_tokens, completion_tokens; /* as delivered in usage */
+
+	/* Of translated families only; what each remembers from event to event is its own. */
+	struct pieces pieces;
+	struct anthropic_answer anthropic;
 };
 
 /* `uuid` is UUID_LEN bytes of text. The request must outlive the answer. */
 void
 answer_init(struct answer *a, const struct request *rq, const char *uuid, uint64_t created_unix_s);
 void answer_fini(struct answer *a);
+
+/* The model that the provider says has answered: the first plain name of a string at `at`. */
+void answer_note_model(struct answer *a, const struct json *doc, uint32_t at);
+/* UTF-8 bytes of JSON string content. */
+uint64_t answer_text_bytes(struct span inner);
 
 /* Every due choice has its finish reason (S6). */
 bool answer_finished(const struct answer *a);
@@ -87,6 +113,13 @@ void answer_put_delta(struct answer *a, struct buf *b, unsigned choice, struct s
 void answer_put_text_event(struct answer *a, struct buf *b, unsigned choice, struct span inner);
 
 /*
+ * The frame of any other delta of a chat: members of "delta" go between the two; the first one
+ * carries the role.
+ */
+void answer_open_delta(struct answer *a, struct buf *b, unsigned choice);
+void answer_close_delta(struct buf *b);
+
+/*
  * The final event up to, and without, `,"tee_receipt":`: finish reasons, usage, tee fields (S2).
  */
 void answer_put_final(struct answer *a, struct buf *b, const struct tee_fields *f);
@@ -96,5 +129,7 @@ void answer_put_final(struct answer *a, struct buf *b, const struct tee_fields *
  * it open after a comma, for answer_put_tee() and the closing brace.
  */
 void answer_put_text_body(struct answer *a, struct buf *b, const struct span *inner);
+/* The same for one chat choice with `members` ("content" and what else a message has). */
+void answer_put_message_body(struct answer *a, struct buf *b, struct span members);
 
 #endif

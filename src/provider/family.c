@@ -1,5 +1,5 @@
 /*
- * family.c - the providers that speak OpenAI's wire format, and what sets each apart.
+ * family.c - the table of providers; those that speak OpenAI's wire format, and what sets each apart.
  * Source: providers.md 1, 7, 8, 9.
  */
 #include "provider/openai.h"
@@ -11,10 +11,10 @@
 	(PARAM_BIT(MODALITIES) | PARAM_BIT(AUDIO) | PARAM_BIT(PREDICTION) | \
 	    PARAM_BIT(WEB_SEARCH_OPTIONS) | PARAM_BIT(PROMPT_CACHE_RETENTION))
 
-#define FAMILY                                                                      \
-	.path = "/chat/completions", .auth_prefix = "Authorization: Bearer ",       \
-	.request_id_field = "x-request-id", .account_field = "openai-organization", \
-	.admit = openai_admit, .encode = openai_encode, .event = openai_event, .body = openai_body
+#define FAMILY                                                                              \
+	.auth_prefix = "Authorization: Bearer ", .request_id_field = "x-request-id",        \
+	.account_field = "openai-organization", .path = openai_path, .admit = openai_admit, \
+	.begin = openai_begin, .encode = openai_encode, .event = openai_event, .body = openai_body
 
 const struct provider provider_openai = {
 	FAMILY,

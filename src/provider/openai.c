@@ -13,6 +13,12 @@ static const uint64_t sampling = PARAM_BIT(TEMPERATURE) | PARAM_BIT(TOP_P) |
 /* Legacy completions travel as one user message (providers.md 4): these have no counterpart. */
 static const uint64_t legacy_only = PARAM_BIT(BEST_OF) | PARAM_BIT(ECHO) | PARAM_BIT(SUFFIX);
 
+void
+openai_path(struct buf *b, const struct model *model, bool stream)
+{
+	buf_put_str(b, "/chat/completions");
+}
+
 static bool
 is_one(const struct request *rq, enum param p)
 {

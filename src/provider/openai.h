@@ -7,6 +7,7 @@
 
 #include "provider/provider.h"
 
+void openai_path(struct buf *b, const struct model *model, bool stream);
 bool openai_admit(
     const struct request *rq, const struct model *model, uint64_t *adjusted, struct refusal *no);
 void openai_encode(

@@ -29,26 +29,6 @@ is_ours(const struct json *doc, uint32_t name)
 	    json_is(doc, name, "estimated");
 }
 
-static void
-note_model(struct answer *a, const struct json *doc)
-{
-	uint32_t at = json_get(doc, 0, "model");
-	struct span inner;
-
-	if (a->served_model[0] != '\0' || at == JSON_NONE || json_type(doc, at) != JSON_STRING)
-		return;
-	inner = json_inner(doc, at);
-	/* Names are plain; one that is not, or too long, is not worth a claim. */
-	if (inner.n > SERVED_MODEL_MAX)
-		return;
-	for (size_t i = 0; i < inner.n; i++)
-		if (inner.p[i] < 0x20 || inner.p[i] >= 0x7f || inner.p[i] == '\\')
-			return;
-	if (inner.n > 0)
-		memcpy(a->served_model, inner.p, inner.n);
-	a->served_model[inner.n] = '\0';
-}
-
 /* The reasoning that a total has and a sum lacks (providers.md 7). */
 static uint64_t
 reasoning_apart(const struct json *doc, uint32_t usage, uint64_t sum)
@@ -302,7 +282,7 @@ read_chunk(struct answer *a, const struct json *doc, struct buf *b)
 
 	if (json_type(doc, 0) != JSON_OBJECT)
 		return FAIL(UPSTREAM, "upstream: an event is no object");
-	note_model(a, doc);
+	answer_note_model(a, doc, json_get(doc, 0, "model"));
 	note_usage(a, doc);
 	if (created != JSON_NONE && json_u64(doc, created, UINT32_MAX, &created_unix_s))
 		a->created_unix_s = created_unix_s;
@@ -377,6 +357,12 @@ read_event(struct answer *a, struct span data, struct buf *b, enum stream_state 
 	json_fini(&doc);
 	buf_fini(&numbered);
 	return e;
+}
+
+void
+openai_begin(struct answer *a, const struct request *rq, const struct model *model)
+{
+	a->reasoning_apart = provider_of(model->provider)->quirks.reasoning_apart;
 }
 
 struct err
@@ -481,7 +467,7 @@ openai_body(struct answer *a, struct span text, struct buf *b)
 
 	if (failed(json_parse(&doc, text, JSON_MAX_NODES)))
 		return FAIL(UPSTREAM, "upstream: the body is no JSON");
-	note_model(a, &doc);
+	answer_note_model(a, &doc, json_get(&doc, 0, "model"));
 	note_usage(a, &doc);
 	if (says_failed(&doc))
 		e = FAIL(UPSTREAM, "upstream: an error in place of an answer");

@@ -7,6 +7,7 @@
 
 #include "provider/provider.h"
 
+void openai_begin(struct answer *a, const struct request *rq, const struct model *model);
 MUST_USE struct err
 openai_event(struct answer *a, struct span data, struct buf *b, enum stream_state *state);
 MUST_USE struct err openai_body(struct answer *a, struct span text, struct buf *b);

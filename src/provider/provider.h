@@ -36,10 +36,13 @@ struct quirks {
 struct provider {
 	struct quirks quirks;
 	const char *base_url;	 /* without a slash at its end */
-	const char *path;	 /* appended to it */
-	const char *auth_prefix; /* "Authorization: Bearer ", before the key */
-	/* Response fields that name the request and the account, for the receipt (R7). */
+	const char *auth_prefix; /* "Authorization: Bearer ", "x-api-key: ", ...: before the key */
+	const char *field;	 /* one more field of every request, as a line; NULL: none */
+	/* Response fields that name the request and the account, for the receipt (R7). NULL: none */
 	const char *request_id_field, *account_field;
+
+	/* What follows the base URL, from its first slash on. */
+	void (*path)(struct buf *b, const struct model *model, bool stream);
 
 	/*
 	 * May this request go to this model? Sets *adjusted to the PARAM_BITs of what is left out
@@ -47,7 +50,9 @@ struct provider {
 	 */
 	bool (*admit)(const struct request *rq, const struct model *model, uint64_t *adjusted,
 	    struct refusal *no);
-	/* The body to send; what we did not author goes byte for byte. */
+	/* Notes in a fresh answer what reading it takes to know of the request. NULL: nothing */
+	void (*begin)(struct answer *a, const struct request *rq, const struct model *model);
+	/* The body to send, of a request that was admitted; what we did not author goes byte for byte. */
 	void (*encode)(
 	    struct buf *b, const struct request *rq, const struct model *model, uint64_t adjusted);
 	/*

@@ -147,6 +147,14 @@ keep(struct output *o, struct buf *b, struct span inner)
 	return failed(buf_check(b)) ? FAIL(NOMEM, "legacy: tool call") : OK;
 }
 
+static struct err
+replace(struct output *o, struct buf *b, struct span inner)
+{
+	o->kept_bytes -= b->n;
+	buf_clear(b);
+	return keep(o, b, inner);
+}
+
 /* A later id, type or name replaces the earlier one; an empty one says nothing. */
 static struct err
 set_text(struct output *o, struct buf *b, const struct json *doc, uint32_t at, const char *name)
@@ -154,11 +162,7 @@ set_text(struct output *o, struct buf *b, const struct json *doc, uint32_t at, c
 	struct span inner;
 
 	TRY(member_text(doc, at, name, &inner));
-	if (inner.n == 0)
-		return OK;
-	o->kept_bytes -= b->n;
-	buf_clear(b);
-	return keep(o, b, inner);
+	return inner.n == 0 ? OK : replace(o, b, inner);
 }
 
 static uint64_t
@@ -213,6 +217,21 @@ output_tool_calls(struct output *o, const struct json *doc, uint32_t at)
 	for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c))
 		TRY(merge_call(o, doc, c, position++));
 	return OK;
+}
+
+struct err
+output_call_part(
+    struct output *o, uint64_t index, struct span id, struct span name, struct span arguments)
+{
+	struct output_call *call;
+
+	TRY(call_at(o, index, &call));
+	if (id.n > 0)
+		TRY(replace(o, &call->id, id));
+	if (name.n > 0)
+		TRY(replace(o, &call->name, name));
+	o->call_bytes += utf8_bytes(arguments);
+	return keep(o, &call->arguments, arguments);
 }
 
 /* The list as json.dumps(calls, sort_keys=True) prints it. */

@@ -44,6 +44,13 @@ void output_text(struct output *o, struct span inner);
  */
 MUST_USE struct err output_tool_calls(struct output *o, const struct json *doc, uint32_t at);
 /*
+ * A part of call `index`, for whoever writes the calls' JSON: id and name replace what was there
+ * unless they are empty, arguments are appended. All are string bytes as in json_inner().
+ * Errors: TOO_LARGE, NOMEM as above
+ */
+MUST_USE struct err output_call_part(
+    struct output *o, uint64_t index, struct span id, struct span name, struct span arguments);
+/*
  * tee_output_hash. finish_is_tool_calls: the hash covers the canonical list of calls, by index,
  * instead of the text (which it covers all the same when there was no call). May be called once.
  * Errors: NOMEM
