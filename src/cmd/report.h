@@ -8,9 +8,9 @@
 #include <stdbool.h>
 
 #include "core/buf.h"
+#include "core/check.h"
 #include "core/err.h"
 #include "core/span.h"
-#include "receipt/check.h"
 
 /* V1. */
 enum { EXIT_VERIFIED = 0, EXIT_NOT_VERIFIED = 1, EXIT_USAGE = 2, EXIT_NOT_CHECKED = 3 };

@@ -7,10 +7,10 @@
 
 #include <stdbool.h>
 
+#include "core/check.h"
 #include "core/err.h"
 #include "core/span.h"
 #include "receipt/anchor.h"
-#include "receipt/check.h"
 #include "receipt/receipt.h"
 
 /* A response that an event stream begins with: "data:", "event:" or a comment's ":". */

@@ -5,11 +5,11 @@
 #ifndef RECEIPT_SIGNED_ANSWER_H
 #define RECEIPT_SIGNED_ANSWER_H
 
+#include "core/check.h"
 #include "core/err.h"
 #include "core/span.h"
 #include "crypto/keccak.h"
 #include "receipt/canonical.h"
-#include "receipt/check.h"
 #include "receipt/legacy.h"
 
 /* The checks, in the order in which they are made; the first that fails ends it. */

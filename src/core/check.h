@@ -1,8 +1,8 @@
 /*
  * check.h - one thing that was compared, and how it went: what tee-verify prints. Pure.
  */
-#ifndef RECEIPT_CHECK_H
-#define RECEIPT_CHECK_H
+#ifndef CORE_CHECK_H
+#define CORE_CHECK_H
 
 enum check_verdict {
 	CHECK_PENDING, /* an earlier check failed, so this one was not made */
