@@ -17,6 +17,8 @@
 #include "net/listen.h"
 #include "supervise/supervise.h"
 #include "sys/harden.h"
+#include "sys/landlock.h"
+#include "sys/log.h"
 #include "sys/rights.h"
 #include "sys/sandbox.h"
 
@@ -125,6 +127,20 @@ raise_limits(void)
 	(void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* What holds the two others beside users and lists of calls. */
+static void
+say_landlock(void)
+{
+	int version = landlock_version();
+
+	if (version > 0)
+		log_msg(LOG_INFO,
+		    "supervisor: Landlock %d: no file for the key holder, /etc for the worker",
+		    version);
+	else
+		log_msg(LOG_WARN, "supervisor: no Landlock here: users and lists of calls alone");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -191,6 +207,7 @@ main(int argc, char **argv)
 	}
 	if (!rights_separate())
 		log_msg(LOG_WARN, "supervisor: not root: key holder and worker share its user");
+	say_landlock();
 	s.loops = p.opt.loops;
 	status = supervise(&s);
 	config_unload(&p.gw);

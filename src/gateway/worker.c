@@ -11,6 +11,7 @@
 #include "gateway/routes.h"
 #include "net/tls.h"
 #include "sys/harden.h"
+#include "sys/landlock.h"
 #include "sys/log.h"
 #include "sys/metrics.h"
 #include "sys/sandbox.h"
@@ -234,6 +235,7 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 	TRY(publish(gw));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
+	TRY(landlock_enter(SANDBOX_WORKER));
 	return sandbox_enter(SANDBOX_WORKER);
 }
 

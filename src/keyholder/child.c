@@ -19,6 +19,7 @@
 #include "keyholder/queue.h"
 #include "sys/clock.h"
 #include "sys/harden.h"
+#include "sys/landlock.h"
 #include "sys/log.h"
 #include "sys/passfd.h"
 #include "sys/sandbox.h"
@@ -315,6 +316,7 @@ run(struct holder *h, const struct keyholder_options *opt)
 	TRY(open_channels(h, opt));
 	TRY(keep_provisioned(h, opt->provisioned));
 	TRY(make_keys(h, opt->platform));
+	TRY(landlock_enter(SANDBOX_KEYHOLDER));
 	TRY(start_threads(h, opt->threads));
 	TRY(sandbox_enter(SANDBOX_KEYHOLDER));
 	return serve(h);

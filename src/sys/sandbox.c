@@ -153,6 +153,9 @@ static const struct entry supervisor[] = {
 	/* a child: its rights, and the next list */
 	CALL(capset),
 	CALL(getgroups),
+	CALL(landlock_add_rule),
+	CALL(landlock_create_ruleset),
+	CALL(landlock_restrict_self),
 	CALL(prctl),
 	CALL(prlimit64),
 	CALL(seccomp),
