@@ -215,7 +215,6 @@ silence(struct rq *rq)
 static void
 on_watch(uv_timer_t *t)
 {
-	static const struct span alive = SPAN_LIT(": keep-alive\n\n");
 	struct rq *rq = t->data;
 	uint64_t now = uv_now(&rq->loop->uv);
 
@@ -229,10 +228,8 @@ on_watch(uv_timer_t *t)
 	}
 	if (now >= rq->sent_ms + rq->loop->gw->deadlines.keep_alive_ms) {
 		rq->sent_ms = now;
-		if (!rq->paused && exchange_room(rq->x) > 0) {
-			rq_queue(rq, alive);
-			rq_flush(rq);
-		}
+		if (!rq->paused && exchange_room(rq->x) > 0)
+			rq_keep_alive(rq);
 	}
 	watch_on(rq);
 }

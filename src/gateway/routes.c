@@ -374,6 +374,13 @@ on_room(void *handler)
 }
 
 static void
+on_hangup(void *handler)
+{
+	if (handler != NULL)
+		rq_on_hangup(handler);
+}
+
+static void
 on_gone(void *handler, bool delivered)
 {
 	if (handler != NULL)
@@ -426,4 +433,5 @@ wire_error(void *server, void *handler, struct exchange *x, const struct http_he
 	answer_failure(&c, &f);
 }
 
-const struct exchange_ops routes_ops = { on_head, on_body, on_room, on_gone, wire_error };
+const struct exchange_ops routes_ops = { on_head, on_body, on_room, on_hangup, on_gone,
+	wire_error };

@@ -159,6 +159,13 @@ rq_flush(struct rq *rq)
 }
 
 void
+rq_keep_alive(struct rq *rq)
+{
+	rq_queue(rq, SPAN_LIT(": keep-alive\n\n"));
+	rq_flush(rq);
+}
+
+void
 rq_send_body(struct rq *rq, unsigned status, struct span body)
 {
 	send_head(rq, status, "application/json", body.n);
@@ -523,6 +530,18 @@ rq_on_room(struct rq *rq)
 		egress_resume(rq->call);
 	else if (rq->step == RQ_STEP_relay)
 		rq_run(rq);
+}
+
+/*
+ * The client ended its side: it may still read, and then gets its answer (FLT-18). One that has
+ * gone resets at the comment. Behind the ending no byte may come (R5), and none need: what follows
+ * it is about to be written. A full connection needs no comment either.
+ */
+void
+rq_on_hangup(struct rq *rq)
+{
+	if (rq->streaming && !rq->ended && exchange_room(rq->x) > 0)
+		rq_keep_alive(rq);
 }
 
 void

@@ -112,6 +112,7 @@ struct rq *rq_begin(
 /* From the wire side (struct exchange_ops). */
 void rq_on_body(struct rq *rq, struct span body);
 void rq_on_room(struct rq *rq);
+void rq_on_hangup(struct rq *rq);
 void rq_on_gone(struct rq *rq, bool delivered);
 /* The wire gives up on the body: answers with this. */
 void rq_on_wire_error(struct rq *rq, const struct failure *f);
@@ -133,6 +134,8 @@ bool rq_fail_upstream(struct rq *rq, unsigned status, struct span said);
 void rq_queue(struct rq *rq, struct span bytes);
 /* Gives what is in line to the client, with the head of a stream before it. */
 void rq_flush(struct rq *rq);
+/* A comment into a stream that has begun: something for the client to hear, and content. */
+void rq_keep_alive(struct rq *rq);
 
 /* Sends a whole body with its head. */
 void rq_send_body(struct rq *rq, unsigned status, struct span body);

@@ -58,6 +58,12 @@ struct exchange_ops {
 	void (*on_body)(void *handler, struct span body);
 	/* There is room again (see exchange_room). */
 	void (*on_room)(void *handler);
+	/*
+	 * HTTP/1.1: the client ended its side after the answer began and before it was complete. It
+	 * may still read (RFC 9112 9.6), or have gone altogether: writing something tells, and if it
+	 * has gone on_gone follows at once. May come twice. NULL: the next write is soon enough.
+	 */
+	void (*on_hangup)(void *handler);
 	/* Last call. `delivered`: the whole answer was given to the kernel. */
 	void (*on_gone)(void *handler, bool delivered);
 	/*

@@ -95,12 +95,22 @@ finish(struct h1 *h, bool linger)
 	h->link->ops->finish(h->link, linger);
 }
 
+/*
+ * During an answer we read on only to learn that the client leaves (its close_notify shows in no
+ * other way). The first bytes of another request end that: what is held stays one read long.
+ */
+static void
+read_during_answer(struct h1 *h)
+{
+	h->link->ops->reading(h->link, h->x->whole && h->rest.n == 0);
+}
+
 void
 h1_stop_reading(struct h1 *h)
 {
 	h->state = H1_ANSWER;
 	h1_set_deadline(h, 0);
-	h->link->ops->reading(h->link, false);
+	read_during_answer(h);
 }
 
 static void
@@ -285,6 +295,8 @@ h1_bytes(struct h1 *h, struct span in)
 	if (h->state == H1_CLOSED)
 		return;
 	left = consume(h, in);
+	if (left > 0)
+		h->link->ops->reading(h->link, false);
 	if (left == 0 || (h->x != NULL && h->x->close))
 		return;
 	if (budget_take(left)) {
@@ -317,6 +329,10 @@ next(struct h1 *h)
 		if (left == 0)
 			forget_rest(h);
 	}
+	if (h->state == H1_ANSWER)
+		read_during_answer(h);
+	if (h->eof)
+		h1_eof(h);
 	if (h->state == H1_IDLE && h->host->draining)
 		finish(h, false);
 }
@@ -362,6 +378,9 @@ h1_eof(struct h1 *h)
 		h1_refuse(h, HTTP_FAULT(400, "RFC 9112 8: the request ends early"));
 		break;
 	case H1_ANSWER:
+		h->eof = true;
+		h1_hangup(h);
+		break;
 	case H1_CLOSED:
 		break;
 	}
@@ -370,14 +389,20 @@ h1_eof(struct h1 *h)
 void
 h1_hangup(struct h1 *h)
 {
+	struct h1_exchange *x = h->x;
+
 	/*
 	 * A client that is gone resets at the next byte it gets, and its upstream call can be
-	 * cancelled; one that only ended its side skips an interim answer and gets its own. A
-	 * stream that has begun finds out with its next event.
+	 * cancelled; one that only ended its side skips an interim answer and gets its own. Into an
+	 * answer that has begun only the handler can write.
 	 */
-	if (h->state == H1_ANSWER && !h->x->headed && !h->x->request.http10) {
+	if (h->state != H1_ANSWER || x->ended || x->aborted)
+		return;
+	if (!x->headed && !x->request.http10) {
 		buf_put(h->link->out, SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
 		h->link->ops->kick(h->link);
+	} else if (x->headed && h->host->ops->on_hangup != NULL) {
+		h->host->ops->on_hangup(x->handler);
 	}
 }
 

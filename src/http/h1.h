@@ -18,7 +18,7 @@ enum h1_state {
 	H1_IDLE,   /* no byte of a request yet */
 	H1_HEAD,   /* reading a head */
 	H1_BODY,   /* the handler has the head and waits for the body */
-	H1_ANSWER, /* nothing is read until the answer has left */
+	H1_ANSWER, /* nothing is taken in until the answer has left */
 	H1_CLOSED, /* the link was told to end */
 };
 
@@ -31,6 +31,7 @@ struct h1 {
 	size_t rest_at;	 /* consumed of it */
 	enum h1_state state;
 	bool tls;
+	bool eof; /* the peer ended its side during an answer */
 };
 
 /* A fresh connection; starts the idle deadline. */
@@ -40,8 +41,8 @@ void h1_bytes(struct h1 *h, struct span in);
 /* The peer will send no more: its last byte has been given to h1_bytes(). */
 void h1_eof(struct h1 *h);
 /*
- * The peer ended its side while we were not reading. It may still read (RFC 9112 9.6), or have
- * gone altogether: the two look alike until something is sent.
+ * The peer ended its side while we were not reading; h1_eof() may still follow. It may still read
+ * (RFC 9112 9.6), or have gone altogether: the two look alike until something is sent.
  */
 void h1_hangup(struct h1 *h);
 /* A flush that followed kick(), or later progress of it. */

@@ -36,7 +36,7 @@ watch(struct conn *c, bool unwanted)
 	if (!c->eof &&
 	    (c->reading || c->write_wants_in || (!unwanted && (c->events & UV_READABLE) != 0)))
 		want |= UV_READABLE;
-	if (!c->eof && !c->hung_up)
+	if (!c->hung_up)
 		want |= UV_DISCONNECT;
 	if ((c->blocked && !c->write_wants_in) || c->read_wants_out)
 		want |= UV_WRITABLE;
@@ -245,6 +245,8 @@ read_some(struct conn *c)
 		c->ops->on_bytes(c, span_of(h->input, got));
 	} else if (r == TLS_EOF) {
 		c->eof = true;
+		/* Behind a close_notify the end of the connection is still news. */
+		c->hung_up = c->hung_up || c->tls.ssl == NULL;
 		if (c->lingering)
 			conn_close(c, false);
 		else
@@ -343,9 +345,9 @@ on_event(uv_poll_t *poll, int status, int events)
 			return;
 		conn_kick(c);
 	}
-	if (c->reading && (in || end || (out && c->read_wants_out))) {
+	if (c->reading && !c->eof && (in || end || (out && c->read_wants_out))) {
 		read_input(c);
-	} else if (end && !c->reading && !c->hung_up) {
+	} else if (end && !c->hung_up) {
 		c->hung_up = true;
 		if (!c->finishing)
 			c->ops->on_hangup(c);

@@ -54,7 +54,10 @@ struct conn_ops {
 	void (*on_bytes)(struct conn *c, struct span bytes);
 	/* The last byte was given to on_bytes(). */
 	void (*on_eof)(struct conn *c);
-	/* The peer ended its side while reading was off; there may be bytes before that end. */
+	/*
+	 * The peer ended its side while reading was off (there may be bytes before that end), or
+	 * after on_eof() told of its close_notify.
+	 */
 	void (*on_hangup)(struct conn *c);
 	/* After conn_kick(), and whenever output went on after it was held up. */
 	void (*on_flushed)(struct conn *c);

@@ -463,14 +463,21 @@ test_client_half_closes(void **state)
 	assert_true(m.finished);
 	memory_fini(&m);
 
-	/* Not into an answer that has begun, nor to 1.0, which does not know it. */
+	/* Into an answer that has begun only its author writes; behind its end nobody does. */
 	memory_init(&m);
 	m.silent = true;
 	memory_bytes(&m, SPAN_LIT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
 	exchange_head(m.x, 200, NULL, 0, EXCHANGE_STREAM);
+	assert_int_equal(m.hangups, 0);
 	h1_hangup(&m.h1);
+	assert_int_equal(m.hangups, 1);
+	exchange_end(m.x);
+	h1_eof(&m.h1);
+	assert_int_equal(m.hangups, 1);
 	memory_bytes(&m, SPAN_NONE);
 	assert_false(says(&m, "100 Continue"));
+	assert_int_equal(m.delivered, 1);
+	assert_true(m.finished);
 	memory_fini(&m);
 
 	memory_init(&m);
@@ -479,7 +486,54 @@ test_client_half_closes(void **state)
 	h1_hangup(&m.h1);
 	memory_bytes(&m, SPAN_NONE);
 	assert_int_equal(m.out.n, 0);
+	assert_int_equal(m.hangups, 0);
 	memory_fini(&m);
+}
+
+static void
+test_reads_for_the_end(void **state)
+{
+	struct memory m;
+
+	/* An end that only reading shows (a close_notify); the connection ends behind the answer. */
+	memory_init(&m);
+	m.silent = true;
+	memory_bytes(&m, SPAN_LIT("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"));
+	assert_true(m.reading);
+	h1_eof(&m.h1);
+	memory_bytes(&m, SPAN_NONE);
+	assert_true(says(&m, "100 Continue"));
+	memory_answer(&m, SPAN_LIT("one"));
+	memory_bytes(&m, SPAN_NONE);
+	assert_int_equal(m.delivered, 1);
+	assert_true(m.finished);
+	memory_fini(&m);
+
+	/* What comes in place of it is held, and no more is read; the end is found out behind it. */
+	memory_init(&m);
+	m.silent = true;
+	memory_bytes(&m, SPAN_LIT("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"));
+	memory_bytes(&m, SPAN_LIT("GET /2 HTTP/1.1\r\nHost: h\r\n\r\n"));
+	assert_false(m.reading);
+	memory_answer(&m, SPAN_LIT("one"));
+	memory_bytes(&m, SPAN_NONE);
+	assert_int_equal(m.heads, 2);
+	assert_true(m.reading);
+	h1_eof(&m.h1);
+	memory_answer(&m, SPAN_LIT("two"));
+	memory_bytes(&m, SPAN_NONE);
+	assert_int_equal(m.delivered, 2);
+	assert_true(m.finished);
+	memory_fini(&m);
+
+	/* A body that nobody wants is not read for that. */
+	memory_init(&m);
+	m.silent = true;
+	m.wants = false;
+	memory_bytes(&m, SPAN_LIT("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\na"));
+	assert_false(m.reading);
+	memory_fini(&m);
+	assert_int_equal(budget_used(), 0);
 }
 
 static void
@@ -743,6 +797,7 @@ main(void)
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_client_ends),
 		cmocka_unit_test(test_client_half_closes),
+		cmocka_unit_test(test_reads_for_the_end),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_slow_head),

@@ -25,7 +25,7 @@ struct memory {
 	uint64_t want_max;
 	bool wants, silent; /* want the body; do not answer by yourself */
 	bool answer_early;  /* in on_head, whatever the body */
-	unsigned heads, bodies, gone, delivered, rooms, errors;
+	unsigned heads, bodies, gone, delivered, rooms, hangups, errors;
 	unsigned error_status;
 	struct buf error_path;
 };
@@ -141,6 +141,12 @@ memory_on_room(void *handler)
 }
 
 static inline void
+memory_on_hangup(void *handler)
+{
+	((struct memory *)handler)->hangups++;
+}
+
+static inline void
 memory_on_gone(void *handler, bool delivered)
 {
 	struct memory *m = handler;
@@ -168,6 +174,7 @@ static const struct exchange_ops memory_exchange_ops = {
 	.on_head = memory_on_head,
 	.on_body = memory_on_body,
 	.on_room = memory_on_room,
+	.on_hangup = memory_on_hangup,
 	.on_gone = memory_on_gone,
 	.wire_error = memory_wire_error,
 };
