@@ -53,29 +53,32 @@ channel_receive(struct channel *c, uint8_t *p, size_t max, size_t *n)
 	return CHANNEL_MESSAGE;
 }
 
-static bool
-try_send(struct channel *c, struct span datagram, bool *full)
+bool
+channel_try_send(struct channel *c, struct span datagram)
 {
 	ssize_t sent;
 
+	if (atomic_load(&c->closed))
+		return true;
 	do
 		sent = send(c->fd, datagram.p, datagram.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	*full = sent < 0 && (errno == EAGAIN || errno == ENOBUFS);
-	return sent == (ssize_t)datagram.n;
+	if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS))
+		return false;
+	if (sent != (ssize_t)datagram.n)
+		channel_close(c);
+	return true;
 }
 
 void
 channel_send(struct channel *c, struct span datagram, int wait_ms)
 {
 	struct pollfd room = { .fd = c->fd, .events = POLLOUT };
-	bool full;
 
-	while (!atomic_load(&c->closed) && !try_send(c, datagram, &full)) {
-		/* Threads that send side by side may take the room first; then wait again. */
-		if (!full || (poll(&room, 1, wait_ms) <= 0 && errno != EINTR))
+	/* Threads that send side by side may take the room first; then wait again. */
+	while (!channel_try_send(c, datagram))
+		if (poll(&room, 1, wait_ms) <= 0 && errno != EINTR)
 			channel_close(c);
-	}
 }
 
 void

@@ -41,6 +41,11 @@ enum channel_got { CHANNEL_MESSAGE, CHANNEL_NOTHING, CHANNEL_ENDED };
 /* The next datagram into p; one longer than max is CHANNEL_ENDED, as is one of no bytes. */
 enum channel_got channel_receive(struct channel *c, uint8_t *p, size_t max, size_t *n);
 /*
+ * Sends one datagram unless there is no room for it: then FALSE, and nothing was sent. A channel
+ * that is closed, or whose loop is gone, takes everything.
+ */
+bool channel_try_send(struct channel *c, struct span datagram);
+/*
  * Sends one datagram, waiting at most wait_ms for room. A loop that does not read, or is gone, has
  * its channel closed.
  */

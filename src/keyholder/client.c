@@ -45,6 +45,7 @@ struct key_client {
 	uv_loop_t *loop;
 	uv_poll_t poll;
 	uv_timer_t timer;
+	uv_idle_t idle;	  /* sends what was asked for in one turn of the loop together */
 	unsigned handles; /* that uv has not closed yet */
 	int fd, events;
 	bool lost, closing, full;
@@ -139,6 +140,7 @@ lose(struct key_client *c)
 	c->lost = true;
 	uv_poll_stop(&c->poll);
 	uv_timer_stop(&c->timer);
+	uv_idle_stop(&c->idle);
 	while (!c->closing && (t = first_of(c)) != NULL)
 		ticket_finish(t, FAIL(SYSTEM, "key holder: gone"), SPAN_NONE);
 	if (!c->closing)
@@ -221,8 +223,18 @@ on_event(uv_poll_t *poll, int status, int events)
 		}
 		if (c->closing)
 			return;
+		/* Nothing else is to come; what should not, poll tells. */
+		if (c->n_sent == 0)
+			break;
 	}
 	flush(c);
+}
+
+static void
+on_idle(uv_idle_t *idle)
+{
+	uv_idle_stop(idle);
+	flush(idle->data);
 }
 
 /* The ticket with the next deadline that somebody still waits for. */
@@ -305,8 +317,9 @@ key_client_new(
 		return FAIL(SYSTEM, "key client: poll");
 	}
 	uv_timer_init(loop, &c->timer);
-	c->poll.data = c->timer.data = c;
-	c->handles = 2;
+	uv_idle_init(loop, &c->idle);
+	c->poll.data = c->timer.data = c->idle.data = c;
+	c->handles = 3;
 	watch(c);
 	*out = c;
 	return OK;
@@ -324,6 +337,7 @@ key_client_free(struct key_client *c)
 		ticket_remove(t);
 	uv_close((uv_handle_t *)&c->poll, on_closed);
 	uv_close((uv_handle_t *)&c->timer, on_closed);
+	uv_close((uv_handle_t *)&c->idle, on_closed);
 }
 
 bool
@@ -361,7 +375,7 @@ ask(struct key_client *c, struct key_request *r, key_answer_fn *fn, void *ctx,
 	}
 	TAILQ_INSERT_TAIL(&c->waiting, t, link);
 	c->n_waiting++;
-	flush(c);
+	uv_idle_start(&c->idle, on_idle);
 	arm(c);
 	*ticket = t;
 	return OK;

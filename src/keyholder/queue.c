@@ -71,13 +71,14 @@ job_queue_stop(struct job_queue *q)
 }
 
 struct job *
-job_new(struct channel *c, struct span message)
+job_new(struct channel *c, struct span message, bool answered)
 {
 	struct job *job;
 
 	if ((job = calloc(1, sizeof(*job))) == NULL)
 		return NULL;
 	job->channel = channel_ref(c);
+	job->answered = answered;
 	buf_init(&job->message, KEY_MESSAGE_MAX_BYTES);
 	buf_put(&job->message, message);
 	if (failed(buf_check(&job->message))) {

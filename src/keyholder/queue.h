@@ -14,7 +14,8 @@
 struct job {
 	struct job *next;
 	struct channel *channel; /* where the answer goes; a reference */
-	struct buf message;	 /* the request's datagram */
+	bool answered;		 /* `message` is the answer, which found no room */
+	struct buf message;	 /* else the request's datagram */
 };
 
 struct job_queue {
@@ -35,8 +36,8 @@ struct job *job_queue_take(struct job_queue *q);
 /* Wakes every thread that waits; jobs that are left stay undone. */
 void job_queue_stop(struct job_queue *q);
 
-/* A copy of `message` to be answered on c; NULL without memory. */
-struct job *job_new(struct channel *c, struct span message);
+/* A job for c with a copy of `message`; NULL without memory. */
+struct job *job_new(struct channel *c, struct span message, bool answered);
 void job_free(struct job *job);
 
 #endif

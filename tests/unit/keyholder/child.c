@@ -151,6 +151,29 @@ queue_full(void **state)
 	assert_int_equal(a.code, ERR_OK);
 }
 
+/* More answers than a socket holds: they wait for their loop, and the other loop does not. */
+static void
+answers_unread(void **state)
+{
+	enum { ASKED = 400 };
+	struct key_request r = { .type = KEY_RECEIPT, .body = SPAN_LIT("{}") };
+	bool seen[ASKED] = { false };
+	struct key_answer a;
+
+	for (r.ticket = 0; r.ticket < ASKED; r.ticket++)
+		put(0, &r);
+	put(1, &r);
+	assert_true(get(1, &a));
+	assert_int_equal(a.ticket, ASKED);
+	for (unsigned i = 0; i < ASKED; i++) {
+		assert_true(get(0, &a));
+		assert_int_equal(a.code, ERR_OK);
+		assert_true(a.ticket < ASKED && !seen[a.ticket]);
+		seen[a.ticket] = true;
+	}
+	assert_serves(0);
+}
+
 static void
 ends_on_sigterm(void **state)
 {
@@ -324,6 +347,7 @@ main(void)
 		ROW(refusals),
 		ROW(misbehaviour),
 		ROW(queue_full),
+		ROW(answers_unread),
 		ROW(ends_on_sigterm),
 		ROW(ends_with_its_channels),
 		ROW(ends_with_work_left),
