@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 import { exchange, json, post, startGateway } from './gateway.mjs';
 import { fixture, startFakeOpenAI, stream } from './fake-openai.mjs';
+import { alive, asRoot, children, memoryHas, processes, sanitized, status, until } from './processes.mjs';
 import { readIdentity, splitStream, verifyReceipt } from './receipts-check.mjs';
 
 let fake;
@@ -12,32 +13,6 @@ before(async () => { fake = await startFakeOpenAI(); });
 after(async () => { await fake?.close(); });
 
 const streamed = model => JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: 'x' }] });
-
-// The children in order of birth: the key holder is the first for life, the worker the last.
-function children(pid) {
-	const text = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-	return text === '' ? [] : text.split(' ').map(Number);
-}
-
-function processes(gateway) {
-	const [keyholder, worker] = children(gateway.pid);
-	return { supervisor: gateway.pid, keyholder, worker };
-}
-
-async function until(what, condition, ms = 10_000) {
-	for (const deadline = Date.now() + ms; !await condition();) {
-		assert.ok(Date.now() < deadline, what);
-		await new Promise(ok => setTimeout(ok, 5));
-	}
-}
-
-function alive(pid) {
-	try {
-		return !/^State:\s+[ZX]/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
-	} catch {
-		return false;
-	}
-}
 
 async function metric(gateway, name) {
 	const text = (await exchange(`${gateway.url}/metrics`)).body.toString();
@@ -146,37 +121,7 @@ test('a stop while no worker runs is a stop, with 0', async () => {
 	assert.ok(!alive(keyholder));
 });
 
-function sanitized(pid) {
-	return /lib[atu]\w*san\.so/.test(fs.readFileSync(`/proc/${pid}/maps`, 'utf8'));
-}
-
-// All that is mapped and readable; needs root.
-function memoryHas(pid, bytes) {
-	const file = fs.openSync(`/proc/${pid}/mem`, 'r');
-	try {
-		for (const line of fs.readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n')) {
-			const map = line.match(/^([0-9a-f]+)-([0-9a-f]+) rw/);
-			if (map === null)
-				continue;
-			const [from, to] = [Number.parseInt(map[1], 16), Number.parseInt(map[2], 16)];
-			if (to - from > 256 << 20)
-				continue; // reserved by a sanitizer
-			const block = Buffer.alloc(to - from);
-			try {
-				fs.readSync(file, block, 0, block.length, from);
-			} catch {
-				continue; // guard pages
-			}
-			if (block.includes(bytes))
-				return true;
-		}
-		return false;
-	} finally {
-		fs.closeSync(file);
-	}
-}
-
-test('K1: the supervisor has no provider key in its memory', { skip: process.getuid() !== 0 }, async t => {
+test('K1: the supervisor has no provider key in its memory', asRoot, async t => {
 	const key = `sk-${'marker'.repeat(6)}`;
 	const gateway = await startGateway({ env: { OPENAI_API_KEY: key } });
 	if (sanitized(gateway.pid)) { // their runtime keeps a copy of the environment
@@ -190,13 +135,6 @@ test('K1: the supervisor has no provider key in its memory', { skip: process.get
 	assert.equal(json(await exchange(`${gateway.url}/health`)).providers.openai, true);
 	await gateway.stop();
 });
-
-const asRoot = { skip: process.getuid() !== 0 };
-
-function status(pid) {
-	const fields = fs.readFileSync(`/proc/${pid}/status`, 'utf8').split('\n').map(line => line.split(/:\s*/));
-	return Object.fromEntries(fields);
-}
 
 test('K1, K4: every process has its user and no right that it does not need', asRoot, async () => {
 	const gateway = await startGateway();
