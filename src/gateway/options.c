@@ -53,7 +53,7 @@ static const char help[] =
     "  --check-config              read everything, say so, exit\n"
     "  --version, --help\n"
     "\n"
-    "environment: {OPENAI,XAI,ARK,NOUS}_API_KEY, {OPENAI,XAI,ARK,NOUS}_BASE_URL,\n"
+    "environment: {OPENAI,ANTHROPIC,XAI,ARK,NOUS}_API_KEY, and _BASE_URL of each,\n"
     "TEE_GATEWAY_CA_FILE, API_SERVER_HOST, API_SERVER_PORT; see docs/operating.md\n";
 
 static bool complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

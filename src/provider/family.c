@@ -61,6 +61,7 @@ provider_of(enum provider_id id)
 {
 	static const struct provider *const table[PROVIDER_COUNT] = {
 		[PROVIDER_OPENAI] = &provider_openai,
+		[PROVIDER_ANTHROPIC] = &provider_anthropic,
 		[PROVIDER_XAI] = &xai,
 		[PROVIDER_BYTEDANCE] = &bytedance,
 		[PROVIDER_NOUS] = &nous,

@@ -171,7 +171,7 @@ messages_check(
 	return true;
 }
 
-static bool
+bool
 tool_name_fits(struct span name)
 {
 	if (name.n == 0 || name.n > TOOL_NAME_MAX)

@@ -22,6 +22,9 @@ bool messages_check(
 /* The value of `tools`. */
 bool tools_check(const struct json *doc, uint32_t at, struct refusal *no);
 
+/* 1 to 64 letters, digits, underscores or hyphens. */
+bool tool_name_fits(struct span name);
+
 /* UTF-8 bytes of a string once decoded. */
 uint64_t messages_text_bytes(const struct json *doc, uint32_t at);
 

@@ -5,6 +5,7 @@
 #include "provider/openai.h"
 
 #include "core/limits.h"
+#include "provider/effort.h"
 #include "provider/members.h"
 
 static const uint64_t sampling = PARAM_BIT(TEMPERATURE) | PARAM_BIT(TOP_P) |
@@ -25,34 +26,6 @@ is_one(const struct request *rq, enum param p)
 	double v;
 
 	return rq->at[p] != JSON_NONE && json_double(&rq->doc, rq->at[p], &v) && v == 1;
-}
-
-/*
- * The effort that is sent: the one asked for, else the nearest below it, else the lowest the model
- * takes. SPAN_NONE: none (providers.md 3.6).
- */
-static struct span
-effort_of(const struct request *rq, const struct model *model)
-{
-	static const struct span order[] = { SPAN_LIT("none"), SPAN_LIT("minimal"), SPAN_LIT("low"),
-		SPAN_LIT("medium"), SPAN_LIT("high"), SPAN_LIT("xhigh"), SPAN_LIT("max") };
-	enum { ORDER = sizeof(order) / sizeof(order[0]) };
-	struct span below = SPAN_NONE;
-	bool reached = false;
-
-	for (size_t i = 0; i < ORDER; i++) {
-		bool taken = false;
-
-		for (size_t k = 0; k < model->n_efforts; k++)
-			taken = taken || span_eq(model->effort[k], order[i]);
-		if (taken && (!reached || below.p == NULL))
-			below = order[i];
-		reached = reached ||
-		    json_is(&rq->doc, rq->at[PARAM_REASONING_EFFORT], (const char *)order[i].p);
-		if (reached && below.p != NULL)
-			return below;
-	}
-	return below;
 }
 
 /* Ark refuses an effort for thinking that is switched off (providers.md 8). */

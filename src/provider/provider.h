@@ -69,7 +69,7 @@ struct provider {
 	struct err (*body)(struct answer *a, struct span body, struct buf *b);
 };
 
-extern const struct provider provider_openai;
+extern const struct provider provider_openai, provider_anthropic;
 
 /* NULL: models of this provider answer in the gateway itself. */
 const struct provider *provider_of(enum provider_id id);
