@@ -9,6 +9,7 @@
 #include "gateway/gateway.h"
 #include "gateway/reply.h"
 #include "gateway/rq.h"
+#include "supervise/supervise.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 #include "sys/metrics.h"
@@ -95,6 +96,7 @@ not_found(struct call *c)
 
 /* --- what answers --- */
 
+/* That it is answered says that all three processes run; what died before is counted. */
 static void
 get_health(struct call *c)
 {
@@ -105,7 +107,9 @@ get_health(struct call *c)
 	buf_init(&b, 4096);
 	buf_put_str(&b, "{\"status\":\"OK\",\"version\":\"");
 	buf_put_str(&b, build_version);
-	buf_put_str(&b, "\",\"tee_enabled\":false,\"providers\":{");
+	buf_put_str(&b, "\",\"tee_enabled\":false,\"worker_restarts\":");
+	buf_put_u64(&b, atomic_load(&gw->note->restarts));
+	buf_put_str(&b, ",\"providers\":{");
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
 		if (gw->upstream[i].provider == NULL)
 			continue;

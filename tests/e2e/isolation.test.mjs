@@ -59,6 +59,7 @@ test('K1: kill -9 of the worker under load costs its connections and nothing els
 		assert.ok(!complete, 'the client sees that its answer is cut');
 	assert.deepEqual(await publicFaces(gateway), known);
 	assert.equal(await metric(gateway, 'tee_gateway_worker_restarts_total'), 1);
+	assert.equal(json(await exchange(`${gateway.url}/health`)).worker_restarts, 1);
 
 	// K3: the provider's key came from the key holder, for this worker too.
 	fake.answer(stream(fixture('chat-text-stream-usage.sse')));

@@ -30,6 +30,7 @@ test('GET /health', async () => {
 		const health = json(answer);
 		assert.equal(health.status, 'OK');
 		assert.equal(health.tee_enabled, false);
+		assert.equal(health.worker_restarts, 0);
 		assert.match(health.version, /^\d+\.\d+\.\d+/);
 		assert.equal(health.providers.openai, false);
 	}
