@@ -42,7 +42,7 @@ check: setup
 bench:
 	@scripts/setup build test bench
 	@scripts/configure build -Dtests=true
-	@ninja -C build --quiet src/cmd/tee-gateway src/cmd/tee-verify bench/load bench/upstream
+	@ninja -C build --quiet src/cmd/tee-gateway src/cmd/tee-verify bench/load bench/pace bench/upstream
 	@bench/run $(ARGS)
 
 fuzz:
