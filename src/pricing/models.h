@@ -18,6 +18,7 @@
 	PROVIDER(ECHO, "echo", NULL, NULL, NULL)                                          \
 	PROVIDER(OPENAI, "openai", NULL, "OPENAI_API_KEY", "OPENAI_BASE_URL")             \
 	PROVIDER(ANTHROPIC, "anthropic", NULL, "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL") \
+	PROVIDER(GOOGLE, "google", NULL, "GOOGLE_API_KEY", "GOOGLE_BASE_URL")             \
 	PROVIDER(XAI, "x-ai", "xai", "XAI_API_KEY", "XAI_BASE_URL")                       \
 	PROVIDER(BYTEDANCE, "bytedance", NULL, "ARK_API_KEY", "ARK_BASE_URL")             \
 	PROVIDER(NOUS, "nous", NULL, "NOUS_API_KEY", "NOUS_BASE_URL")

@@ -16,6 +16,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "provider/anthropic_state.h"
+#include "provider/gemini_state.h"
 #include "provider/request.h"
 #include "provider/tool_index.h"
 #include "receipt/legacy.h"
@@ -73,6 +74,7 @@ struct answer {
 	/* Of translated families only; what each remembers from event to event is its own. */
 	struct pieces pieces;
 	struct anthropic_answer anthropic;
+	struct gemini_answer gemini;
 };
 
 /* `uuid` is UUID_LEN bytes of text. The request must outlive the answer. */

@@ -2,6 +2,7 @@
  * family.c - the table of providers; those that speak OpenAI's wire format, and what sets each apart.
  * Source: providers.md 1, 7, 8, 9.
  */
+#include "provider/gemini.h"
 #include "provider/openai.h"
 #include "provider/openai_answer.h"
 
@@ -65,6 +66,7 @@ provider_of(enum provider_id id)
 		[PROVIDER_XAI] = &xai,
 		[PROVIDER_BYTEDANCE] = &bytedance,
 		[PROVIDER_NOUS] = &nous,
+		[PROVIDER_GOOGLE] = &provider_gemini,
 	};
 
 	return table[id];
