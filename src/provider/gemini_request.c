@@ -27,8 +27,8 @@ struct effort {
 	const char *name, *budget, *level;
 };
 
-/* What the models that always think take at least. */
-static const struct effort least = { .budget = "128", .level = "LOW" };
+/* What models with a budget take at least when they cannot do without. */
+static const struct effort least = { .budget = "128" };
 
 static const struct effort efforts[] = {
 	{ "none", "0", "MINIMAL" },
@@ -52,7 +52,7 @@ takes(const struct model *model, const char *effort)
  * such thing. One that is missing becomes the next above, what is above all the highest.
  */
 static const struct effort *
-effort_of(const struct request *rq, const struct model *model, bool *same)
+thinking_for(const struct request *rq, const struct model *model, bool *same)
 {
 	enum { N = sizeof(efforts) / sizeof(efforts[0]) };
 	uint32_t at = rq->at[PARAM_REASONING_EFFORT];
@@ -62,7 +62,8 @@ effort_of(const struct request *rq, const struct model *model, bool *same)
 	*same = false;
 	if (model->thinking != THINKING_BUDGET && model->thinking != THINKING_LEVEL)
 		return NULL;
-	if (json_is(&rq->doc, at, "none") && !takes(model, "none") && !takes(model, "minimal"))
+	if (model->thinking == THINKING_BUDGET && json_is(&rq->doc, at, "none") &&
+	    !takes(model, "none"))
 		return &least;
 	for (size_t i = 0; i < N; i++) {
 		bool asked = json_is(&rq->doc, at, efforts[i].name);
@@ -215,7 +216,7 @@ gemini_admit(
 	if ((rq->present & PARAM_BIT(SEED)) && !seed_fits(rq))
 		out |= PARAM_BIT(SEED);
 	if (rq->present & PARAM_BIT(REASONING_EFFORT)) {
-		effort_of(rq, model, &same);
+		thinking_for(rq, model, &same);
 		if (!same)
 			out |= PARAM_BIT(REASONING_EFFORT);
 	}
@@ -325,7 +326,7 @@ put_thinking(struct members *m, const struct request *rq, const struct model *mo
 	bool same;
 
 	if (rq->at[PARAM_REASONING_EFFORT] == JSON_NONE ||
-	    (effort = effort_of(rq, model, &same)) == NULL)
+	    (effort = thinking_for(rq, model, &same)) == NULL)
 		return;
 	put_raw(m, SPAN_LIT("\"thinkingConfig\""), SPAN_NONE);
 	if (model->thinking == THINKING_LEVEL) {

@@ -18,8 +18,8 @@ static const struct model pro = { .name = SPAN_LIT("gemini-2.5-pro"),
 	.provider = PROVIDER_GOOGLE,
 	.api_name = SPAN_LIT("gemini-2.5-pro"),
 	.thinking = THINKING_BUDGET,
-	.effort = { SPAN_LIT("low"), SPAN_LIT("medium"), SPAN_LIT("high") },
-	.n_efforts = 3 };
+	.effort = { SPAN_LIT("minimal"), SPAN_LIT("low"), SPAN_LIT("medium"), SPAN_LIT("high") },
+	.n_efforts = 4 };
 static const struct model gemini3 = { .name = SPAN_LIT("gemini-3-pro-preview"),
 	.provider = PROVIDER_GOOGLE,
 	.api_name = SPAN_LIT("gemini-3-pro-preview"),
