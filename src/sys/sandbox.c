@@ -117,7 +117,12 @@ static const struct entry worker[] = {
 	CALL(epoll_pwait),
 	CALL(epoll_wait),
 	CALL(eventfd2),
-	CALL(fcntl),
+	/* not F_SETOWN and F_SETSIG: by these a descriptor signals another process of our user */
+	CALL_IF(fcntl, IS(1, F_DUPFD_CLOEXEC)),
+	CALL_IF(fcntl, IS(1, F_GETFD)),
+	CALL_IF(fcntl, IS(1, F_GETFL)),
+	CALL_IF(fcntl, IS(1, F_SETFD)),
+	CALL_IF(fcntl, IS(1, F_SETFL)),
 	CALL_IF(ioctl, IS(1, FIONBIO)),
 	CALL_IF(ioctl, IS(1, FIONREAD)),
 	CALL_IF(ioctl, IS(1, FIOCLEX)),

@@ -100,6 +100,23 @@ signal_parent(void)
 	return errno_of(kill(1, 0));
 }
 
+/* When something can be read there, the kernel would signal the owner, with F_SETSIG by SIGKILL. */
+static int
+signal_by_a_descriptor(void)
+{
+	return errno_of(fcntl(STDERR_FILENO, F_SETOWN, 1));
+}
+
+static int
+descriptor_flags(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), flags = fcntl(fd, F_GETFL);
+
+	if (fd < 0 || flags < 0 || fcntl(fd, F_SETFD, fcntl(fd, F_GETFD) | FD_CLOEXEC) < 0)
+		return errno;
+	return errno_of(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+
 static int
 signal_thread_of_another(void)
 {
@@ -226,6 +243,9 @@ static const struct {
 	{ "worker: no ptrace", SANDBOX_WORKER, trace, DIES, "ptrace" },
 	{ "worker: no memory but its own", SANDBOX_WORKER, read_another, DIES, "process_vm_readv" },
 	{ "worker: no signals", SANDBOX_WORKER, signal_parent, DIES, "kill" },
+	{ "worker: no signals by descriptors", SANDBOX_WORKER, signal_by_a_descriptor, DIES,
+	    "fcntl" },
+	{ "worker: flags of descriptors", SANDBOX_WORKER, descriptor_flags, 0, NULL },
 	{ "worker: no signals to threads of others", SANDBOX_WORKER, signal_thread_of_another, DIES,
 	    "tgkill" },
 	{ "worker: new code is refused", SANDBOX_WORKER, map_code, EPERM, NULL },
