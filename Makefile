@@ -3,7 +3,8 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-PROGRAMS = tee-gateway tee-verify
+PROGRAMS = tee-gateway tee-verify tee-eif
+MANUALS = man/tee-eif.1
 PREFIX ?= /usr
 ARGS ?=
 FUZZ_SECONDS ?= 60
@@ -14,11 +15,11 @@ help:
 	@echo 'make run      install what is missing, build, serve on 127.0.0.1 (ARGS="--log-level debug")'
 	@echo 'make test     install what is missing, run the whole suite'
 	@echo 'make check    the fast inner loop: format, layers, headers, shell, unit tests (ASan + UBSan)'
-	@echo 'make build    the programs, as build/tee-gateway and build/tee-verify'
+	@echo 'make build    the programs, as build/tee-gateway, build/tee-verify, build/tee-eif'
 	@echo 'make setup    install what is missing for run and test'
 	@echo 'make bench    measure against nginx and Portkey in one run, print one table'
 	@echo 'make fuzz     run every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
-	@echo 'make install  put the programs into DESTDIR PREFIX/bin ($(PREFIX)/bin)'
+	@echo 'make install  put programs and manual pages under DESTDIR PREFIX ($(PREFIX))'
 	@echo 'make clean    remove what was built'
 
 setup:
@@ -51,6 +52,7 @@ fuzz:
 
 install: build
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS:%=build/%)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MANUALS)
 
 clean:
 	rm -rf build build-asan build-tsan build-fuzz build-logs

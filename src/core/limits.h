@@ -52,4 +52,14 @@
 #define SIGN_QUEUE_MAX	      1024  /* jobs waiting; above: refuse at admission */
 #define KEY_MESSAGE_MAX_BYTES 32768 /* one datagram of the key holder protocol */
 
+/* Enclave images (eif.md 1.2, 1.4). */
+#define EIF_RAMDISKS_MAX_BYTES	(4ull << 30) /* all of them; also what one section may have */
+#define EIF_KERNEL_MAX_BYTES	(256u << 20)
+#define EIF_METADATA_MAX_BYTES	(1u << 20)
+#define EIF_SIGNATURE_MAX_BYTES 32768
+#define EIF_CMDLINE_MAX_BYTES	2047	    /* x86_64 kernels cut what is longer */
+#define EIF_CMDLINE_ROOM_BYTES	512	    /* of them left to the hypervisor's words */
+#define MANIFEST_MAX_BYTES	(16u << 20) /* text of a ramdisk's manifest */
+#define MANIFEST_ARENA_BYTES	(64u << 20) /* and what is made of it */
+
 #endif
