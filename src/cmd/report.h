@@ -14,11 +14,14 @@
 
 /* V1. */
 enum { EXIT_VERIFIED = 0, EXIT_NOT_VERIFIED = 1, EXIT_USAGE = 2, EXIT_NOT_CHECKED = 3 };
-enum { REPORT_MAX_CHECKS = 24, REPORT_MAX_NOTES = 2 };
+enum { REPORT_MAX_CHECKS = 64, REPORT_MAX_NOTES = 4 };
 
 struct report {
 	struct buf outcome; /* what follows "verified: " */
 	struct buf members; /* the same for machines: JSON members, each with a comma before it */
+	struct buf facts;   /* what was met, good or bad: lines */
+	struct buf facts_json;
+	const char *about; /* what could not be fetched; NULL: nothing was */
 	const char *note[REPORT_MAX_NOTES];
 	size_t n_notes;
 	struct check check[REPORT_MAX_CHECKS];
@@ -31,8 +34,10 @@ void report_fini(struct report *r);
 
 /* Adds checks, in the order in which they were made. */
 void report_check(struct report *r, const struct check *checks, size_t n);
-/* Adds a line, a literal, that follows the outcome's. */
+/* Adds a line, a literal, that follows the outcome's; once. */
 void report_note(struct report *r, const char *note);
+/* Adds something that was found, such as a PCR: printed whatever the verdict. */
+void report_fact(struct report *r, const char *name, struct span text);
 /* Adds a member of the JSON form. */
 void report_member(struct report *r, const char *name, struct span text);
 void report_member_u64(struct report *r, const char *name, uint64_t v);

@@ -7,6 +7,8 @@
 
 #include "cmd/verify_options.h"
 
+int verify_attestation(const struct options *o);
+int verify_identity(const struct options *o);
 int verify_response(const struct options *o);
 int verify_receipt(const struct options *o);
 

@@ -24,6 +24,12 @@ options_usage(const char *name, const char *problem)
 	return EXIT_USAGE;
 }
 
+const char *
+options_name(enum option which)
+{
+	return option_table[which].name;
+}
+
 /* The option that `arg` names, `--name` or `--name=value`; N_OPTIONS when there is none. */
 static enum option
 find_option(const char *arg, int mask, const char **inline_value)
@@ -55,6 +61,21 @@ allow_skip(struct options *o, const char *name)
 	return options_usage("--allow-skip", "takes pcrs, attestation or request");
 }
 
+/* Options that may be given more than once. */
+static int
+repeated(struct options *o, enum option which, const char *value)
+{
+	if (which == OPTION_ALLOW_SKIP)
+		return allow_skip(o, value);
+	if (which == OPTION_PCRS ? o->n_pcrs == OPTION_MAX_PCRS : o->n_pcr == OPTION_MAX_PCR)
+		return options_usage(option_table[which].name, "is given too often");
+	if (which == OPTION_PCRS)
+		o->pcrs[o->n_pcrs++] = value;
+	else
+		o->pcr[o->n_pcr++] = value;
+	return 0;
+}
+
 int
 options_parse(struct options *o, int mask, int argc, char **argv)
 {
@@ -73,8 +94,8 @@ options_parse(struct options *o, int mask, int argc, char **argv)
 				return options_usage(option_table[found].name, "needs a value");
 			value = argv[i];
 		}
-		if (found == OPTION_ALLOW_SKIP) {
-			if ((bad = allow_skip(o, value)) != 0)
+		if (found == OPTION_ALLOW_SKIP || found == OPTION_PCRS || found == OPTION_PCR) {
+			if ((bad = repeated(o, found, value)) != 0)
 				return bad;
 			continue;
 		}
@@ -89,4 +110,15 @@ int
 options_need(const struct options *o, enum option which)
 {
 	return o->value[which] != NULL ? 0 : options_usage(option_table[which].name, "is missing");
+}
+
+int
+options_need_url(const struct options *o)
+{
+	static const enum option live[] = { OPTION_NONCE, OPTION_AT, OPTION_MAX_AGE };
+
+	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++)
+		if (o->value[live[i]] != NULL)
+			return options_usage(options_name(live[i]), "goes with --url");
+	return 0;
 }

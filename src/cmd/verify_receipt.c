@@ -1,17 +1,32 @@
 /*
  * tee-verify receipt: a receipt against request, response and receipt key.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/report.h"
 #include "cmd/verify.h"
+#include "cmd/verify_binding.h"
 #include "cmd/verify_files.h"
+#include "cmd/verify_session.h"
 #include "core/buf.h"
 #include "receipt/anchor.h"
 #include "receipt/judge.h"
 #include "receipt/legacy.h"
 
 enum { KID_MAX_BYTES = 64, NONCE_MIN_BYTES = 16, NONCE_MAX_BYTES = 64 };
+
+struct judging {
+	const struct options *o;
+	const struct verify_policy *policy;
+	struct session *session; /* NULL: from files alone */
+	struct report *r;
+	struct buf *jwks;
+};
+
+struct held_files {
+	struct buf request, response, receipt, jwks;
+};
 
 /* The receipt as its own file, or else at the end of the stream. */
 static struct err
@@ -50,7 +65,7 @@ read_anchor(struct report *r, struct receipt_anchor *anchor, struct span jwks, s
 
 /* V2: what was not checked must have been allowed, by name. */
 static struct err
-judge_skips(struct report *r, const struct options *o)
+skip_attestation(struct report *r, const struct options *o)
 {
 	const struct check skipped[] = {
 		{ "attestation", "interfaces.md R3, V3",
@@ -62,9 +77,24 @@ judge_skips(struct report *r, const struct options *o)
 	report_check(r, skipped, sizeof(skipped) / sizeof(skipped[0]));
 	if (!o->allow[SKIP_ATTESTATION])
 		return FAIL(REFUSED,
-		    "interfaces.md V2: attestation was not checked (--allow-skip attestation "
-		    "takes the signing key's word alone)");
+		    "interfaces.md V2: attestation was not checked: the key set has no document "
+		    "(--allow-skip attestation takes the signing key's word alone)");
 	return OK;
+}
+
+/* What runs behind the keys: the gateway's document of now, or the one that the key set carries. */
+static struct err
+judge_attestation(struct judging *j, const struct receipt_anchor *anchor)
+{
+	struct attest_policy archived = binding_archived_policy(j->policy);
+	struct attest_document d;
+
+	if (j->session != NULL)
+		return binding_judge(&j->session->d, anchor, j->r);
+	if (!anchor->has_attestation || j->o->allow[SKIP_ATTESTATION])
+		return skip_attestation(j->r, j->o);
+	TRY(verify_policy_judge(j->policy, &archived, buf_span(&anchor->attestation), &d, j->r));
+	return binding_judge(&d, anchor, j->r);
 }
 
 static void
@@ -93,25 +123,29 @@ describe_receipt(struct report *r, const struct receipt_verdict *v, struct span 
 }
 
 static struct err
-judge_receipt(struct report *r, const struct options *o, const struct receipt_case *held,
-    const struct buf *receipt_file, struct span jwks)
+judge_receipt(struct judging *j, const struct receipt_case *held, const struct buf *receipt_file)
 {
+	const char *const *given = j->o->value;
 	struct receipt_anchor anchor = { 0 };
 	struct receipt_verdict verdict;
 	struct span jws;
 	struct err e;
 
-	TRY(find_receipt(receipt_file, held->response, o->value[OPTION_RECEIPT] != NULL, &jws));
-	TRY(read_anchor(r, &anchor, jwks, jws));
+	TRY(find_receipt(receipt_file, held->response, given[OPTION_RECEIPT] != NULL, &jws));
+	if (j->session != NULL) {
+		TRY(session_open(j->session, j->policy, j->r));
+		TRY(session_get(j->session, j->r, "/.well-known/jwks.json", j->jwks));
+	}
+	TRY(read_anchor(j->r, &anchor, file_bytes(j->jwks), jws));
 	e = receipt_judge(&verdict, &anchor, jws, held);
-	report_check(r, verdict.check, RECEIPT_N_CHECKS);
+	report_check(j->r, verdict.check, RECEIPT_N_CHECKS);
 	if (!failed(e)) {
-		describe_receipt(r, &verdict, buf_span(&anchor.signing_spki));
-		e = judge_skips(r, o);
+		describe_receipt(j->r, &verdict, buf_span(&anchor.signing_spki));
+		e = judge_attestation(j, &anchor);
 	}
 	receipt_anchor_fini(&anchor);
 	TRY(e);
-	if (o->value[OPTION_COMPLETE] != NULL && verdict.outcome != RECEIPT_COMPLETE)
+	if (given[OPTION_COMPLETE] != NULL && verdict.outcome != RECEIPT_COMPLETE)
 		return FAIL(
 		    REFUSED, "interfaces.md V1: the outcome is not complete (--require-complete)");
 	return OK;
@@ -141,51 +175,82 @@ check_receipt_options(const struct options *o)
 
 	if (o->value[OPTION_REQUEST] == NULL && !o->allow[SKIP_REQUEST])
 		return options_usage("--request", "is missing (or --allow-skip request)");
-	if ((status = options_need(o, OPTION_RESPONSE)) != 0 ||
-	    (status = options_need(o, OPTION_JWKS)) != 0)
+	if ((status = options_need(o, OPTION_RESPONSE)) != 0)
 		return status;
-	if (o->value[OPTION_NONCE] != NULL && !is_nonce(span_str(o->value[OPTION_NONCE])))
+	if ((o->value[OPTION_JWKS] != NULL) == (o->value[OPTION_URL] != NULL))
+		return options_usage("--jwks or --url",
+		    o->value[OPTION_URL] != NULL ? "is one too many" : "is missing");
+	if (o->value[OPTION_RECEIPT_NONCE] != NULL &&
+	    !is_nonce(span_str(o->value[OPTION_RECEIPT_NONCE])))
 		return options_usage("--receipt-nonce", "takes 16 to 64 base64url characters");
-	/* V2: no expectation of PCRs, and none waived, is a question half asked. */
-	if (!o->allow[SKIP_PCRS] && !o->allow[SKIP_ATTESTATION])
-		return options_usage(
-		    "--allow-skip", "is missing: attestation, or pcrs (interfaces.md V2)");
-	return 0;
+	/* The document of a key set answers no nonce of ours, and is judged at its own time (V3). */
+	return o->value[OPTION_URL] != NULL ? 0 : options_need_url(o);
+}
+
+/* Everything that is held in files; false after having said what could not be read. */
+static bool
+read_held(const struct options *o, struct held_files *f, struct receipt_case *held)
+{
+	const char *const *given = o->value;
+
+	if ((given[OPTION_REQUEST] != NULL && !file_read(given[OPTION_REQUEST], &f->request)) ||
+	    !file_read(given[OPTION_RESPONSE], &f->response) ||
+	    (given[OPTION_RECEIPT] != NULL &&
+		!file_read_or_stdin(given[OPTION_RECEIPT], &f->receipt)) ||
+	    (given[OPTION_JWKS] != NULL && !file_read(given[OPTION_JWKS], &f->jwks)))
+		return false;
+	if (given[OPTION_REQUEST] != NULL)
+		held->request = file_bytes(&f->request);
+	held->response = file_bytes(&f->response);
+	if (given[OPTION_RECEIPT_NONCE] != NULL)
+		held->nonce = span_str(given[OPTION_RECEIPT_NONCE]);
+	return true;
+}
+
+static int
+run(const struct options *o, const struct verify_policy *p, struct session *s)
+{
+	struct held_files files;
+	struct receipt_case held = { 0 };
+	struct report r;
+	struct judging j = { o, p, s, &r, &files.jwks };
+	int status = EXIT_NOT_CHECKED;
+
+	report_init(&r);
+	buf_init(&files.request, FILE_MAX_BYTES);
+	buf_init(&files.response, FILE_MAX_BYTES);
+	buf_init(&files.receipt, FILE_MAX_BYTES);
+	buf_init(&files.jwks, FILE_MAX_BYTES);
+	if (read_held(o, &files, &held))
+		status = report_finish(
+		    &r, o->value[OPTION_JSON] != NULL, judge_receipt(&j, &held, &files.receipt));
+	buf_fini(&files.jwks);
+	buf_fini(&files.receipt);
+	buf_fini(&files.response);
+	buf_fini(&files.request);
+	report_fini(&r);
+	return status;
 }
 
 int
 verify_receipt(const struct options *o)
 {
-	struct buf request, response, receipt, jwks;
-	struct receipt_case held = { 0 };
-	struct report r;
+	struct verify_policy *p;
+	struct session s = { 0 };
 	int status;
 
 	if ((status = check_receipt_options(o)) != 0)
 		return status;
-	report_init(&r);
-	buf_init(&request, FILE_MAX_BYTES);
-	buf_init(&response, FILE_MAX_BYTES);
-	buf_init(&receipt, FILE_MAX_BYTES);
-	buf_init(&jwks, FILE_MAX_BYTES);
-	status = EXIT_NOT_CHECKED;
-	if ((o->value[OPTION_REQUEST] == NULL || file_read(o->value[OPTION_REQUEST], &request)) &&
-	    file_read(o->value[OPTION_RESPONSE], &response) &&
-	    (o->value[OPTION_RECEIPT] == NULL ||
-		file_read_or_stdin(o->value[OPTION_RECEIPT], &receipt)) &&
-	    file_read(o->value[OPTION_JWKS], &jwks)) {
-		if (o->value[OPTION_REQUEST] != NULL)
-			held.request = file_bytes(&request);
-		held.response = file_bytes(&response);
-		if (o->value[OPTION_NONCE] != NULL)
-			held.nonce = span_str(o->value[OPTION_NONCE]);
-		status = report_finish(&r, o->value[OPTION_JSON] != NULL,
-		    judge_receipt(&r, o, &held, &receipt, file_bytes(&jwks)));
+	if ((p = malloc(sizeof(*p))) == NULL)
+		return EXIT_NOT_CHECKED;
+	if ((status = verify_policy_init(p, o)) == 0) {
+		if (o->value[OPTION_URL] == NULL)
+			status = run(o, p, NULL);
+		else if ((status = session_init(&s, o)) == 0)
+			status = run(o, p, &s);
 	}
-	buf_fini(&jwks);
-	buf_fini(&receipt);
-	buf_fini(&response);
-	buf_fini(&request);
-	report_fini(&r);
+	session_fini(&s);
+	verify_policy_fini(p);
+	free(p);
 	return status;
 }

@@ -8,12 +8,13 @@
 /* A key with its attestation document is below 32 KiB; a set holds a few. */
 enum { JWKS_MAX_BYTES = 1 << 20, JWKS_MAX_NODES = 4096 };
 enum { HEADER_MAX_BYTES = 512, HEADER_MAX_NODES = 16, KID_MAX_BYTES = 64 };
-enum { SPKI_MAX_BYTES = 128, SIGNATURE_MAX_BYTES = 1024 };
+enum { SPKI_MAX_BYTES = 128, SIGNATURE_MAX_BYTES = 1024, DOCUMENT_MAX_BYTES = 32768 };
 
 void
 receipt_anchor_fini(struct receipt_anchor *a)
 {
 	buf_fini(&a->signing_spki);
+	buf_fini(&a->attestation);
 	a->key = (struct es256_pub){ 0 };
 	a->has_attestation = false;
 }
@@ -149,15 +150,18 @@ static struct err
 read_voucher(struct receipt_anchor *a, const struct json *doc, uint32_t jwk)
 {
 	uint32_t attestation = json_get(doc, jwk, "attestation");
-	struct span spki, signature;
+	struct span spki, signature, document;
 
 	if (!plain_string(doc, json_get(doc, jwk, "signing_key"), &spki) ||
 	    !plain_string(doc, json_get(doc, jwk, "receipt_key_signature"), &signature))
 		return FAIL(MALFORMED,
 		    "interfaces.md R3: signing_key or receipt_key_signature is missing in the key");
-	if (attestation != JSON_NONE && json_type(doc, attestation) != JSON_STRING)
-		return FAIL(MALFORMED, "interfaces.md R3: attestation is not a string");
-	a->has_attestation = attestation != JSON_NONE;
+	if ((a->has_attestation = attestation != JSON_NONE)) {
+		if (!plain_string(doc, attestation, &document) ||
+		    failed(b64_parse(&a->attestation, document)))
+			return FAIL(MALFORMED,
+			    "interfaces.md R3: attestation is not Base64, or above 32 KiB");
+	}
 	TRY(b64url_parse(&a->signing_spki, spki));
 	return check_vouched(a, signature);
 }
@@ -171,6 +175,7 @@ receipt_anchor_read(struct receipt_anchor *a, struct span jwks, struct span kid)
 
 	*a = (struct receipt_anchor){ 0 };
 	buf_init(&a->signing_spki, RSA_SPKI_MAX_BYTES);
+	buf_init(&a->attestation, DOCUMENT_MAX_BYTES);
 	if (jwks.n > JWKS_MAX_BYTES)
 		return FAIL(TOO_LARGE, "key set: above 1 MiB");
 	TRY(json_parse(&doc, jwks, JWKS_MAX_NODES));

@@ -20,6 +20,7 @@ struct receipt_anchor {
 	struct es256_pub key;
 	struct buf signing_spki; /* RSA SPKI DER; owned */
 	bool has_attestation;	 /* the JWK carries a document; it is not judged here */
+	struct buf attestation;	 /* its bytes, decoded; owned */
 };
 
 /*

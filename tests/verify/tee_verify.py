@@ -5,6 +5,7 @@ Each case is named for what it holds. What the checks refuse is tested in tests/
 it is the program: options, files, exit status (interfaces.md V1, V2), and that nothing that is
 printed contradicts the status.
 """
+import base64
 import json
 import pathlib
 import subprocess
@@ -104,9 +105,17 @@ def policy_cases(tmp):
     attested = json.loads(vector("jwks.json").read_text())
     attested["keys"][0]["attestation"] = "hEShATgi"
     (tmp / "attested.json").write_text(json.dumps(attested))
-    case("R3: an attestation that was not checked",
+    case("R3: an attestation that is none",
          ["receipt", *STREAM, "--jwks", tmp / "attested.json", "--allow-skip", "pcrs"], 1,
-         "not verified\n", "V2: attestation")
+         "not verified\n", "cbor-truncated: ")
+    attested["keys"][0]["attestation"] = base64.b64encode(
+        (VECTORS.parent / "attestation/real/opengradient-2026.cbor").read_bytes()).decode()
+    (tmp / "another.json").write_text(json.dumps(attested))
+    case("R3: another enclave's attestation",
+         ["receipt", *STREAM, "--jwks", tmp / "another.json", "--allow-skip", "pcrs"], 1,
+         "not verified\n", "signing-key-mismatch: ")
+    case("V3: a time, and no gateway", ["receipt", *STREAM, *JWKS, *ALLOW, "--at", "@1"], 2, "",
+         "--at goes with --url")
     case("R3: an attestation, its skip allowed",
          ["receipt", *STREAM, "--jwks", tmp / "attested.json", *ALLOW], 0, "verified")
 
@@ -179,8 +188,10 @@ def json_cases():
 
 def usage_cases():
     case("no command", [], 2, "", "a command is missing")
-    case("unknown command", ["attestation"], 2, "", "attestation is not a command")
-    case("unknown option", ["receipt", *STREAM, *JWKS, "--url", "https://x"], 2, "", "--url is not")
+    case("unknown command", ["attest"], 2, "", "attest is not a command")
+    case("unknown option", ["receipt", *STREAM, *JWKS, "--urls", "https://x"], 2, "", "--urls is not")
+    case("a key set and a gateway", ["receipt", *STREAM, *JWKS, "--url", "https://x"], 2, "",
+         "--jwks or --url is one too many")
     case("another command's option", ["response", *STREAM, *KEY, *JWKS], 2, "", "--jwks is not")
     case("a stray word", ["receipt", *STREAM, *JWKS, "extra"], 2, "", "extra is not an option")
     case("the beginning of an option", ["receipt", "--req", "x"], 2, "", "--req is not")
@@ -192,9 +203,9 @@ def usage_cases():
     case("an unknown skip", ["receipt", *STREAM, *JWKS, "--allow-skip", "all"], 2, "", "--allow-skip")
     case("a nonce that cannot be", ["receipt", *STREAM, *JWKS, "--receipt-nonce", "short"], 2, "",
          "--receipt-nonce")
-    for command, args, option in (("receipt", STREAM, "--jwks"),
+    for command, args, option in (("receipt", STREAM, "--jwks or --url"),
                                   ("receipt", [*STREAM[:2], *JWKS], "--response"),
-                                  ("response", STREAM, "--key"),
+                                  ("response", STREAM, "--key or --url"),
                                   ("response", [*STREAM[2:], *KEY], "--request"),
                                   ("response", [*STREAM[:2], *KEY], "--response")):
         case(f"{command} without {option}", [command, *args], 2, "", option + " is missing")
