@@ -1,7 +1,18 @@
 #include "codec/sse.h"
 
-/* "data: ", a byte order mark and room for a field nobody reads. */
-enum { LINE_EXTRA_BYTES = 64 };
+enum {
+	LINE_EXTRA_BYTES = 64, /* "data: ", a byte order mark and room for a field nobody reads */
+	KEEP_BYTES = 64 << 10, /* of memory that one long event needed, for the next one */
+};
+
+static void
+forget(struct buf *b)
+{
+	if (b->cap > KEEP_BYTES)
+		buf_fini(b);
+	else
+		buf_clear(b);
+}
 
 void
 sse_init(struct sse *s, size_t max_bytes)
@@ -52,7 +63,7 @@ static void
 drop_dispatched(struct sse *s)
 {
 	if (!s->has_data)
-		buf_clear(&s->data);
+		forget(&s->data);
 }
 
 static struct span
@@ -93,7 +104,7 @@ sse_next(struct sse *s, struct span *in, struct span *event)
 		e = take_line(s, buf_span(&s->line), &dispatch);
 		if (failed(e))
 			return e;
-		buf_clear(&s->line);
+		forget(&s->line);
 	}
 	if (dispatch)
 		*event = dispatched(s);
@@ -109,7 +120,7 @@ sse_end(struct sse *s, struct span *event)
 	drop_dispatched(s);
 	if (s->line.n > 0) {
 		TRY(take_line(s, buf_span(&s->line), &dispatch));
-		buf_clear(&s->line);
+		forget(&s->line);
 	}
 	TRY(take_line(s, SPAN_NONE, &dispatch));
 	if (dispatch)

@@ -19,7 +19,7 @@
 #define REQUEST_ARENA_BYTES (64u << 20) /* validation and canonical form of one body */
 
 /* Answers. */
-#define ANSWER_MAX_BYTES    (16u << 20)	 /* a non-streamed upstream body (R4: held whole) */
+#define ANSWER_MAX_BYTES    (64u << 20)	 /* a non-streamed upstream body (R4: held whole) */
 #define STREAM_HIGH_BYTES   (64u << 10)	 /* stack.md: pause the upstream transfer above */
 #define STREAM_LOW_BYTES    (16u << 10)	 /* and resume below */
 #define MEMORY_BUDGET_BYTES (512u << 20) /* bodies and answers of all loops; above: 503 */

@@ -6,7 +6,6 @@
 
 #include "core/limits.h"
 #include "gateway/rq.h"
-#include "http/budget.h"
 #include "sys/clock.h"
 #include "sys/metrics.h"
 
@@ -296,7 +295,11 @@ on_head(void *ctx, struct egress_call *c, unsigned status)
 	rq->no_events = rq->stream && !is_event_stream(egress_field(c, "content-type"));
 	snprintf(text, sizeof(text), "%u", status);
 	metric_add(METRIC_UPSTREAM_REQUESTS, provider_name(rq->model->provider), text, 1);
-	if (streams(rq) && !watch_begin(rq)) {
+	if (status < 200) {
+		/* 101: what follows is another protocol, and may have no end (RFC 9110 15.2.2). */
+		rq->upstream_done = true;
+		hang_up(rq);
+	} else if (streams(rq) && !watch_begin(rq)) {
 		rq_fail_err(rq, FAIL(NOMEM, "timer"));
 		hang_up(rq);
 	}
@@ -360,20 +363,50 @@ take_refusal(struct rq *rq, struct span bytes)
 	return bytes.n <= room;
 }
 
+/*
+ * A body that is held whole, and what is made of it: the answer in line, then with the connection.
+ * There are never more copies than this.
+ */
 static struct err
 take_body(struct rq *rq, struct span bytes)
 {
+	const size_t copies = rq->endpoint == ENDPOINT_COMPLETIONS ? 3 : 2;
 	struct err e = OK;
 
 	buf_put(&rq->upstream_body, bytes);
 	if (rq->upstream_body.over)
 		e = FAIL(UPSTREAM, "upstream: the body is too large");
-	else if (!budget_take(bytes.n))
+	else if (!rq_hold(rq, copies * rq->upstream_body.n))
 		e = FAIL(BUSY, "memory");
-	else
-		rq->budget += bytes.n;
-	if (failed(e))
+	if (failed(e)) {
+		/* At once: else those that still fit would be refused with it. */
+		buf_fini(&rq->upstream_body);
+		rq_hold(rq, 0);
 		rq_fail_err(rq, e);
+	}
+	return e;
+}
+
+/*
+ * Pays for a stream that holds more than a stream should. A long event is paid for while it comes,
+ * with the copies it will have (line, data, in line, with the connection): when it is whole it
+ * must not be refused any more.
+ */
+static struct err
+pay_stream(struct rq *rq)
+{
+	size_t coming = 4 * (rq->sse.line.n + rq->sse.data.n);
+	size_t held = rq->sse.line.cap + rq->sse.data.cap + rq->out.n;
+	struct err e = FAIL(BUSY, "memory");
+
+	if (held < coming)
+		held = coming;
+	if (rq_hold(rq, held > STREAM_HIGH_BYTES ? held : 0))
+		return OK;
+	sse_fini(&rq->sse);
+	rq_hold(rq, 0);
+	rq_flush(rq);
+	rq_fail_err(rq, e);
 	return e;
 }
 
@@ -406,6 +439,8 @@ on_body(void *ctx, struct egress_call *c, struct span bytes)
 		return true;
 	}
 	e = rq->stream ? take_events(rq, bytes) : take_body(rq, bytes);
+	if (!failed(e) && rq->stream)
+		e = pay_stream(rq);
 	if (failed(e)) {
 		hang_up(rq);
 		return true;

@@ -101,6 +101,17 @@ rq_fail_upstream(struct rq *rq, unsigned status, struct span said)
 	return true;
 }
 
+bool
+rq_hold(struct rq *rq, size_t n)
+{
+	if (n > rq->budget && !budget_take(n - rq->budget))
+		return false;
+	if (n < rq->budget)
+		budget_give(rq->budget - n);
+	rq->budget = n;
+	return true;
+}
+
 void
 rq_queue(struct rq *rq, struct span bytes)
 {
@@ -488,7 +499,8 @@ rq_begin(
 	/* Short messages grow when they are translated. */
 	buf_init(&rq->forward, 2 * (size_t)BODY_MAX_BYTES + 4096);
 	buf_init(&rq->upstream_body, ANSWER_MAX_BYTES);
-	buf_init(&rq->out, 8 * (size_t)ANSWER_MAX_BYTES);
+	/* A legacy completion has its text twice (S3). */
+	buf_init(&rq->out, 2 * (size_t)ANSWER_MAX_BYTES + (1 << 20));
 	buf_init(&rq->jws, RECEIPT_MAX_BYTES);
 	sse_init(&rq->sse, SSE_EVENT_MAX_BYTES);
 	loop->requests++;

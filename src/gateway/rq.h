@@ -52,7 +52,7 @@ struct rq {
 	bool admitted, head_sent, finishing;
 	bool streaming; /* the head that was sent is a stream's */
 	struct arena arena;
-	size_t budget; /* bytes of the provider's answer that were taken of the common budget */
+	size_t budget; /* taken of the common one, for what is held of the provider's answer */
 
 	/* What was asked. */
 	struct span body;     /* borrowed from the exchange */
@@ -129,6 +129,9 @@ enum rq_next rq_fail_err(struct rq *rq, struct err e);
  * False, and nothing is noted, when the status is 200 and the body says nothing about a failure.
  */
 bool rq_fail_upstream(struct rq *rq, unsigned status, struct span said);
+
+/* Holds `n` bytes of the common budget from now on, more or less than before. False: unchanged. */
+bool rq_hold(struct rq *rq, size_t n);
 
 /* Puts bytes of the answer in line: what is hashed and what is sent cannot drift apart. */
 void rq_queue(struct rq *rq, struct span bytes);

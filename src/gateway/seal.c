@@ -47,6 +47,11 @@ rq_step_sign(struct rq *rq)
 		e = write_body(rq, &rq->out);
 		if (!failed(e))
 			e = buf_check(&rq->out);
+		if (!failed(e))
+			buf_fini(&rq->upstream_body); /* up to 64 MiB: what counts is in line */
+		/* That may have taken long, and the key holder signs no time of the past (K3). */
+		if (clock_unix_s() > rq->timestamp_unix_s + 1)
+			rq->timestamp_unix_s = clock_unix_s();
 	}
 	if (!failed(e))
 		e = answer_output_hash(&rq->answer, rq->output_hash);
@@ -84,9 +89,8 @@ queue_ending(struct rq *rq)
 	if (rq->outcome == RECEIPT_COMPLETE && rq->stream) {
 		answer_put_final(&rq->answer, &b, &tee);
 	} else if (rq->outcome == RECEIPT_COMPLETE) {
-		/* The body stands in `out`, not hashed yet: it is now, as a whole. */
-		buf_put(&b, buf_span(&rq->out));
-		buf_clear(&rq->out);
+		/* The body is in line, not hashed yet: it is now, as a whole, and not moved. */
+		sha256_update(rq->res, buf_span(&rq->out));
 		answer_put_tee(&b, &tee);
 		buf_put_byte(&b, '}');
 	} else if (rq->head_sent) {
@@ -271,6 +275,7 @@ deliver_body(struct rq *rq)
 		failure_put(&b, &rq->failure);
 	rq_send_body(rq, rq->failure.status != 0 ? rq->failure.status : 200,
 	    b.n > 0 ? buf_span(&b) : buf_span(&rq->out));
+	buf_fini(&rq->out); /* the connection has it */
 	buf_fini(&b);
 }
 

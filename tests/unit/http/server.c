@@ -148,7 +148,7 @@ test_large(void **state)
 		uint8_t *at;
 
 		/* The largest body, there and back, and the largest answer in one call. */
-		buf_init(&got, 64 << 20);
+		buf_init(&got, 128 << 20);
 		buf_init(&body, 64 << 20);
 		at = buf_grow(&body, BODY_MAX_BYTES);
 		for (size_t i = 0; i < BODY_MAX_BYTES; i++)
