@@ -58,6 +58,7 @@ answer_fini(struct answer *a)
 	buf_fini(&a->pieces.reasoning);
 	buf_fini(&a->pieces.refusal);
 	buf_fini(&a->pieces.calls);
+	buf_fini(&a->pieces.extra);
 	buf_fini(&a->anthropic.input);
 }
 

@@ -45,7 +45,7 @@ struct counts {
 /* An answer whose provider speaks another wire format, as far as it came. See pieces.h. */
 struct pieces {
 	bool whole; /* kept for one body, rather than sent event by event */
-	struct buf text, reasoning, refusal, calls;
+	struct buf text, reasoning, refusal, calls, extra;
 	uint32_t n_calls;
 	bool arguments; /* the latest call has had some */
 	struct counts counts;

@@ -53,7 +53,7 @@ put_call_id(const struct answer *a, struct buf *b)
 static void
 put_signature(struct buf *b, struct span inner)
 {
-	buf_put_str(b, ",\"extra_content\":{\"google\":{\"thought_signature\":\"");
+	buf_put_str(b, "\"extra_content\":{\"google\":{\"thought_signature\":\"");
 	buf_put(b, inner);
 	buf_put_str(b, "\"}}");
 }
@@ -79,8 +79,10 @@ read_call(struct answer *a, const struct json *doc, uint32_t part, uint32_t call
 		buf_put(&its_id, json_inner(doc, id));
 	else
 		put_call_id(a, &its_id);
-	if (is_text(doc, sign) && json_inner(doc, sign).n > 0)
+	if (is_text(doc, sign) && json_inner(doc, sign).n > 0) {
+		buf_put_byte(&extra, ',');
 		put_signature(&extra, json_inner(doc, sign));
+	}
 	e = its_id.over || extra.over
 	    ? FAIL(UPSTREAM, "upstream: a call that is too large")
 	    : pieces_call(a, b, buf_span(&its_id), json_inner(doc, name), buf_span(&extra));
@@ -91,6 +93,27 @@ read_call(struct answer *a, const struct json *doc, uint32_t part, uint32_t call
 	if (args == JSON_NONE || json_type(doc, args) == JSON_NULL)
 		return pieces_arguments(a, b, SPAN_LIT("{}"));
 	return pieces_arguments_json(a, b, doc, args);
+}
+
+/* Text of the answer; its signature, which later models like to see again, goes with it. */
+static struct err
+read_text(struct answer *a, const struct json *doc, uint32_t part, uint32_t text, struct buf *b)
+{
+	uint32_t sign = json_get(doc, part, "thoughtSignature");
+	struct buf extra;
+	struct err e = OK;
+
+	pieces_text(a, b, json_inner(doc, text));
+	if (!is_text(doc, sign) || json_inner(doc, sign).n == 0)
+		return OK;
+	buf_init(&extra, SSE_EVENT_MAX_BYTES);
+	put_signature(&extra, json_inner(doc, sign));
+	if (extra.over)
+		e = FAIL(UPSTREAM, "upstream: a signature that is too large");
+	else
+		pieces_extra(a, b, buf_span(&extra));
+	buf_fini(&extra);
+	return e;
 }
 
 static struct err
@@ -107,7 +130,7 @@ read_part(struct answer *a, const struct json *doc, uint32_t part, struct buf *b
 	if (is_true(doc, json_get(doc, part, "thought")))
 		pieces_reasoning(a, b, json_inner(doc, text));
 	else
-		pieces_text(a, b, json_inner(doc, text));
+		return read_text(a, doc, part, text, b);
 	return OK;
 }
 
@@ -257,7 +280,7 @@ read_response(struct answer *a, const struct json *doc, uint32_t response, struc
 }
 
 static struct err
-read_text(struct answer *a, struct span text, struct buf *b, bool *told)
+read_responses(struct answer *a, struct span text, struct buf *b, bool *told)
 {
 	struct json doc;
 	struct err e = OK;
@@ -289,7 +312,7 @@ gemini_event(struct answer *a, struct span data, struct buf *b, enum stream_stat
 	*state = STREAM_MORE;
 	if (span_trim(data).n == 0)
 		return OK;
-	e = read_text(a, data, b, &told);
+	e = read_responses(a, data, b, &told);
 	if (told)
 		*state = STREAM_FAILED;
 	return e;
@@ -300,6 +323,6 @@ gemini_body(struct answer *a, struct span text, struct buf *b)
 {
 	bool told = false;
 
-	TRY(read_text(a, text, b, &told));
+	TRY(read_responses(a, text, b, &told));
 	return pieces_body(a, b);
 }

@@ -13,6 +13,7 @@ pieces_begin(struct answer *a, bool whole)
 	buf_init(&a->pieces.reasoning, PIECES_MAX_BYTES);
 	buf_init(&a->pieces.refusal, PIECES_MAX_BYTES);
 	buf_init(&a->pieces.calls, PIECES_MAX_BYTES);
+	buf_init(&a->pieces.extra, PIECES_MAX_BYTES);
 }
 
 static void
@@ -64,6 +65,21 @@ void
 pieces_refusal(struct answer *a, struct buf *b, struct span inner)
 {
 	aside(a, b, &a->pieces.refusal, "refusal", inner);
+}
+
+void
+pieces_extra(struct answer *a, struct buf *b, struct span member)
+{
+	if (a->endpoint != ENDPOINT_CHAT)
+		return;
+	if (a->pieces.whole) {
+		buf_clear(&a->pieces.extra);
+		buf_put(&a->pieces.extra, member);
+		return;
+	}
+	answer_open_delta(a, b, 0);
+	buf_put(b, member);
+	answer_close_delta(b);
 }
 
 /* Whatever is wrong with a call, it is the provider's fault. */
@@ -220,7 +236,7 @@ pieces_body(struct answer *a, struct buf *b)
 
 	if (a->finish[0] == FINISH_NONE)
 		return FAIL(UPSTREAM, "upstream: a body that does not say how it ended");
-	if (p->text.over || p->reasoning.over || p->refusal.over || p->calls.over)
+	if (p->text.over || p->reasoning.over || p->refusal.over || p->calls.over || p->extra.over)
 		return FAIL(TOO_LARGE, "answer: too large");
 	if (a->endpoint == ENDPOINT_COMPLETIONS) {
 		answer_put_text_body(a, b, &text);
@@ -241,6 +257,10 @@ pieces_body(struct answer *a, struct buf *b)
 		put_text_member(&members, "refusal", &p->refusal);
 	else
 		buf_put_str(&members, "\"refusal\":null");
+	if (p->extra.n > 0) {
+		buf_put_byte(&members, ',');
+		buf_put(&members, buf_span(&p->extra));
+	}
 	if (p->n_calls > 0) {
 		buf_put_str(&members, ",\"tool_calls\":[");
 		buf_put(&members, buf_span(&p->calls));

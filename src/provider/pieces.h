@@ -22,6 +22,12 @@ void pieces_reasoning(struct answer *a, struct buf *b, struct span inner);
 void pieces_refusal(struct answer *a, struct buf *b, struct span inner);
 
 /*
+ * A further member of the message, as JSON on one line: `"name":value`. There is one; the latest
+ * counts. Nothing of it is hashed or counted.
+ */
+void pieces_extra(struct answer *a, struct buf *b, struct span member);
+
+/*
  * A tool call begins; its number is the next one. `extra` (may be empty) holds further members of
  * the call as JSON on one line, with a comma in front.
  * Errors: UPSTREAM (more or larger calls than anyone asks for)

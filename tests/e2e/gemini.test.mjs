@@ -1,9 +1,10 @@
 // Gemini through the official client: conversations with tools against an upstream that checks the
 // second turn as the real one does, and what a client is told when something fails.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
-import { startGateway } from './gateway.mjs';
+import { post, startGateway } from './gateway.mjs';
 import { fixture, KEY, SENTINEL, startFakeGemini } from './fake-gemini.mjs';
 import { callsHash, readIdentity, textHash, verifyTeeFields } from './receipts-check.mjs';
 
@@ -78,6 +79,35 @@ test('a client that rebuilds its calls loses the signature, and gets on all the 
 	assert.equal(second.message.content, 'ok');
 	assert.deepEqual(fake.requests.at(-1).body.contents[1].parts.map(part => part.thoughtSignature),
 		[SENTINEL, undefined, undefined]);
+});
+
+test('the signature of text comes back with the text', async () => {
+	for (const streamed of [false, true]) {
+		fake.says([{ text: 'Once' }, { text: '', thoughtSignature: 'dGV4dA==' }]);
+		const first = await ask({ model: 'gemini-3.5-flash', messages: [question] }, streamed);
+		assert.equal(first.message.content, 'Once');
+		fake.says([{ text: 'more' }]);
+		await ask({ model: 'gemini-3.5-flash', messages: [question, first.message, { role: 'user', content: 'And?' }] }, streamed);
+		assert.deepEqual(fake.requests.at(-1).body.contents[1].parts, [{ text: 'Once', thoughtSignature: 'dGV4dA==' }]);
+	}
+});
+
+test('the look-alike is strict', async () => {
+	const url = `https://localhost:${fake.port}/v1beta/models/gemini-3-pro-preview:generateContent`;
+	const turn = (role, ...parts) => ({ role, parts });
+	const call = { functionCall: { name: 'f', args: {} } }, response = { functionResponse: { name: 'f', response: {} } };
+	for (const [what, contents] of [
+		[/missing a thought_signature/, [turn('user', { text: 'a' }), turn('model', call), turn('user', response)]],
+		[/number of function response parts/, [turn('user', { text: 'a' }), turn('model', call), turn('user', { text: 'b' })]],
+		[/turns alternate/, [turn('user', { text: 'a' }), turn('user', { text: 'b' })]],
+		[/must not be empty/, [turn('user')]],
+	]) {
+		fake.says([{ text: 'never' }]);
+		const answer = await post(url, { contents }, { 'x-goog-api-key': KEY }, { ca: fs.readFileSync(fake.caFile) });
+		assert.equal(answer.status, 400);
+		assert.match(fake.refusals.pop(), what);
+	}
+	assert.deepEqual(fake.refusals, []);
 });
 
 test('a loop of one call at a time keeps each signature in its place', async () => {

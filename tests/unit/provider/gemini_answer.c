@@ -240,6 +240,13 @@ static const struct {
 		 "{\"executableCode\":{}}",
 		STOP),
 	    OPENING "\"content\":\"a\\u00e9\\n\",\"reasoning_content\":\"t\"" CLOSING("stop") },
+	{ "6.5: the signature of text, which comes beside the last of it",
+	    SAYS("{\"text\":\"a\"},{\"text\":\"\",\"thoughtSignature\":\"s+\"}", STOP),
+	    OPENING "\"content\":\"a\",\"refusal\":null,\"extra_content\":{\"google\":{"
+		    "\"thought_signature\":\"s+\"}}},\"logprobs\":null,\"finish_reason\":\"stop\"}]"
+		    ",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3,"
+		    "\"prompt_tokens_details\":{\"cached_tokens\":0,\"cache_write_tokens\":0},"
+		    "\"completion_tokens_details\":{\"reasoning_tokens\":0}}," },
 	{ "MAX_TOKENS", SAYS("{\"text\":\"a\"}", ",\"finishReason\":\"MAX_TOKENS\""),
 	    OPENING "\"content\":\"a\"" CLOSING("length") },
 	{ "BLOCKLIST", SAYS("{\"text\":\"a\"}", ",\"finishReason\":\"BLOCKLIST\""),

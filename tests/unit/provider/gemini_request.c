@@ -137,6 +137,14 @@ static const struct {
 	    "{\"functionResponse\":{\"name\":\"g\",\"response\":{\"result\":\"b\"}}}]}],"
 	    "\"generationConfig\":{}}",
 	    0 },
+	{ "6.5: the signature of text goes back to models that look at it", 1, &gemini3,
+	    "\"messages\":[" ASKED
+	    ",{\"role\":\"assistant\",\"content\":\"a\",\"extra_content\":{\"google\":"
+	    "{\"thought_signature\":\"s+\"}}},{\"role\":\"user\",\"content\":\"b\"}]",
+	    "{\"contents\":[" SAID_Q
+	    ",{\"role\":\"model\",\"parts\":[{\"text\":\"a\",\"thoughtSignature\":\"s+\"}]},"
+	    "{\"role\":\"user\",\"parts\":[{\"text\":\"b\"}]}],\"generationConfig\":{}}",
+	    0 },
 	{ "6.6: an effort as a budget", 1, &flash, HI ",\"reasoning_effort\":\"medium\"",
 	    "{" SAID "," CFG "\"thinkingConfig\":{\"thinkingBudget\":8192}}}", 0 },
 	{ "6.6: thinking is switched off", 1, &flash, HI ",\"reasoning_effort\":\"none\"",
