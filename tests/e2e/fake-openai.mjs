@@ -37,6 +37,7 @@ export function makeCertificates() {
 /*
  * startFakeOpenAI({http1}): speaks HTTP/2 and HTTP/1.1 by ALPN, or HTTP/1.1 alone.
  * answer(...)	queues one answer: a function (reply) => ..., or one made by whole() or stream()
+ * drop()	forgets what is still queued
  * calls	what came, in order: {method, path, headers, body, sent, closed}
  * env		what the gateway needs to find it
  */
@@ -99,6 +100,7 @@ export async function startFakeOpenAI({ http1 = false } = {}) {
 		},
 		answer: (...answers) => queue.push(...answers),
 		last: () => calls.at(-1),
+		drop: () => queue.splice(0), // answers that nobody came for
 		async close() {
 			const over = new Promise(ok => server.close(ok));
 			for (const session of sessions)
