@@ -471,13 +471,29 @@ fail_fault(struct rq *rq, enum egress_fault fault)
 		    "The provider's answer broke off.");
 }
 
-/* A last event without its blank line counts (providers.md 12, rule 8). */
+static bool
+is_json(struct span text)
+{
+	struct json doc;
+
+	if (failed(json_parse(&doc, text, JSON_MAX_NODES)))
+		return false;
+	json_fini(&doc);
+	return true;
+}
+
+/*
+ * A last event without its blank line counts (providers.md 12, rule 8). Behind all finish reasons a
+ * piece of one is no fault: the answer was complete before (S6).
+ */
 static struct err
 take_last_event(struct rq *rq)
 {
 	struct span data;
 
 	if (failed(sse_end(&rq->sse, &data)) || data.p == NULL)
+		return OK;
+	if (answer_finished(&rq->answer) && !is_json(data))
 		return OK;
 	TRY(take_event(rq, data));
 	rq_flush(rq);
