@@ -9,15 +9,18 @@
 #include <curl/curl.h>
 
 #include "core/limits.h"
+#include "core/wipe.h"
 #include "net/multi.h"
 #include "net/outgoing.h"
 #include "net/peer.h"
 #include "net/upstream_head.h"
 
 enum {
-	CONNECTIONS_MAX = 2048,	   /* a loop's, all upstreams; HTTP/1.1 needs one a stream */
-	RECEIVE_BYTES = 256 << 10, /* 2.5 MB a second at 100 ms */
-	IDLE_MAX_S = 60,	   /* an idle one is not reused after: peers close theirs soon */
+	CONNECTIONS_MAX = 2048,	     /* a loop's, all upstreams; HTTP/1.1 needs one a stream */
+	RECEIVE_BYTES = 256 << 10,   /* 2.5 MB a second at 100 ms */
+	SMALL_BODY_BYTES = 48 << 10, /* libcurl sends up to 64 KiB together with the head */
+	UPLOAD_BYTES = 16 << 10,     /* one TLS record; taken anew for each call */
+	IDLE_MAX_S = 60,	     /* an idle one is not reused after: peers close theirs soon */
 };
 
 struct egress {
@@ -52,6 +55,7 @@ struct egress_call {
 	struct outgoing out;
 	struct span body;
 	size_t body_read;
+	uint8_t *small_body; /* a copy of a body that leaves with the head; else NULL */
 
 	uv_timer_t *timer; /* its own memory, as closing outlives us */
 	uint32_t connect_ms, first_byte_ms, gap_ms;
@@ -91,6 +95,9 @@ call_free(struct egress_call *c)
 		multi_remove(e->multi, c->easy);
 	curl_easy_cleanup(c->easy);
 	outgoing_fini(&c->out);
+	if (c->small_body != NULL)
+		wipe(c->small_body, c->body.n);
+	free(c->small_body);
 	if (c->ssl != NULL)
 		(void)peer_release_closed(c->ssl);
 	upstream_head_fini(&c->head);
@@ -230,7 +237,7 @@ on_connected(void *ctx, char *ip, char *local_ip, int port, int local_port)
 	return CURL_PREREQFUNC_OK;
 }
 
-/* The body is not handed over as a whole: after a cancel nobody may look at it. */
+/* A large body is not handed over as a whole: after a cancel nobody may look at it. */
 static size_t
 on_read(char *to, size_t size, size_t n, void *ctx)
 {
@@ -345,10 +352,17 @@ on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
 {
 	const int bytes = RECEIVE_BYTES;
 
-	(void)ctx, (void)purpose;
-	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0
-	    ? CURL_SOCKOPT_OK
-	    : CURL_SOCKOPT_ERROR;
+	(void)purpose;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) != 0 ||
+	    !multi_connection(ctx, fd))
+		return CURL_SOCKOPT_ERROR;
+	return CURL_SOCKOPT_OK;
+}
+
+static int
+on_close(void *ctx, curl_socket_t fd)
+{
+	return multi_close(ctx, fd);
 }
 
 static CURLcode
@@ -360,13 +374,16 @@ on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
 
 /* --- what waits until libcurl is off the stack ------------------------------------------- */
 
-static void
+/* False: the call has ended. */
+static bool
 call_add(struct egress_call *c)
 {
-	if (failed(multi_add(c->e->multi, c->easy)))
+	if (failed(multi_add(c->e->multi, c->easy))) {
 		call_end(c, EGRESS_CONNECT);
-	else
-		c->phase = CALL_CONNECTING;
+		return false;
+	}
+	c->phase = CALL_CONNECTING;
+	return true;
 }
 
 static void
@@ -382,6 +399,7 @@ on_idle(uv_idle_t *idle)
 {
 	struct egress *e = idle->data;
 	struct egress_call *c;
+	bool added = false;
 
 	/* Only what is queued now: a call that queues itself again waits for the next turn. */
 	for (size_t n = e->later_n; n > 0 && (c = TAILQ_FIRST(&e->later)) != NULL; n--) {
@@ -391,10 +409,12 @@ on_idle(uv_idle_t *idle)
 		if (c->cancelled)
 			call_free(c);
 		else if (c->phase == CALL_NEW)
-			call_add(c);
+			added = call_add(c) || added;
 		else if (c->paused)
 			call_unpause(c);
 	}
+	if (added)
+		multi_turn(e->multi);
 	if (e->later_n == 0)
 		uv_idle_stop(idle);
 }
@@ -448,6 +468,10 @@ set_policy(CURL *h, const struct egress *e)
 	SET(CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
+	SET(CURLOPT_SOCKOPTDATA, e->multi);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	SET(CURLOPT_CLOSESOCKETDATA, e->multi);
+	SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait on the loop for a resolver's thread */
 	SET(CURLOPT_POST, 1L);
@@ -544,6 +568,23 @@ set_call(struct egress_call *c)
 	return FAIL(NOMEM, "egress: libcurl refused the call");
 }
 
+/*
+ * A body of the usual size leaves in one TLS record with the head. libcurl may look at it until it
+ * lets go of the call, which may be after the caller cancelled: hence the copy.
+ */
+static struct err
+set_body(struct egress_call *c)
+{
+	if (c->body.n == 0 || c->body.n > SMALL_BODY_BYTES)
+		return OK;
+	if ((c->small_body = malloc(c->body.n)) == NULL)
+		return FAIL(NOMEM, "egress: memory");
+	memcpy(c->small_body, c->body.p, c->body.n);
+	return curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->small_body) == CURLE_OK
+	    ? OK
+	    : FAIL(NOMEM, "egress: libcurl refused the body");
+}
+
 static struct err
 set_timer(struct egress_call *c, uint32_t total_ms)
 {
@@ -586,7 +627,7 @@ egress_start(struct egress *e, const struct egress_request *r, struct egress_cal
 	upstream_head_init(&c->head);
 	LIST_INSERT_HEAD(&e->calls, c, entry);
 	if (failed(bad = outgoing_init(&c->out, r->url, r->field, e->allow_plain)) ||
-	    failed(bad = set_call(c)) ||
+	    failed(bad = set_call(c)) || failed(bad = set_body(c)) ||
 	    failed(bad = set_timer(c, or_default(r->total_ms, UPSTREAM_TOTAL_MS)))) {
 		call_free(c);
 		return bad;

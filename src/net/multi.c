@@ -2,13 +2,23 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
-/* A descriptor that libcurl wants watched. Freed by libuv's close callback. */
+/*
+ * A descriptor that libcurl wants watched. A connection's stays watched between transfers: the next
+ * one most likely wants the same, and so costs no epoll_ctl(2). What comes meanwhile (a peer that
+ * closes) only ends the watch; libcurl looks when it takes the connection up again. Freed by
+ * libuv's close callback.
+ */
 struct sock {
 	uv_poll_t poll; /* first: the close callback frees by its address */
 	struct multi *m;
 	curl_socket_t fd;
+	bool connection; /* multi_connection() was told, and so will be multi_close() */
+	bool wanted;	 /* some transfer uses it */
+	int events;	 /* what libuv watches for */
 	LIST_ENTRY(sock) entry;
 };
 
@@ -19,7 +29,11 @@ struct multi {
 	multi_done_fn *done;
 	unsigned depth; /* > 0: a libcurl call that may call back is on the stack */
 	LIST_HEAD(sock_list, sock) socks;
+	struct sock **by_fd; /* connections */
+	size_t by_fd_n;
 };
+
+enum { FDS_FIRST = 64 };
 
 static void
 free_handle(uv_handle_t *h)
@@ -57,12 +71,33 @@ on_timer(uv_timer_t *t)
 	act(t->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
+static void on_poll(uv_poll_t *p, int status, int events);
+
+/* False: libuv cannot. */
+static bool
+sock_watch(struct sock *s, int events)
+{
+	int bad = 0;
+
+	if (events == s->events)
+		return true;
+	bad = events == 0 ? uv_poll_stop(&s->poll) : uv_poll_start(&s->poll, events, on_poll);
+	s->events = bad == 0 ? events : 0;
+	return bad == 0;
+}
+
 static void
 on_poll(uv_poll_t *p, int status, int events)
 {
 	struct sock *s = p->data;
 	int flags = status < 0 ? CURL_CSELECT_ERR : 0;
 
+	if (status < 0)
+		s->events = 0; /* libuv has stopped */
+	if (!s->wanted) {
+		(void)sock_watch(s, 0);
+		return;
+	}
 	if ((events & UV_READABLE) != 0)
 		flags |= CURL_CSELECT_IN;
 	if ((events & UV_WRITABLE) != 0)
@@ -70,18 +105,26 @@ on_poll(uv_poll_t *p, int status, int events)
 	act(s->m, s->fd, flags);
 }
 
+static struct sock *
+connection_of(const struct multi *m, curl_socket_t fd)
+{
+	return (size_t)fd < m->by_fd_n ? m->by_fd[fd] : NULL;
+}
+
 static void
 sock_free(struct sock *s)
 {
+	if (s->connection)
+		s->m->by_fd[s->fd] = NULL;
 	LIST_REMOVE(s, entry);
-	/* Stops watching at once; libcurl closes the descriptor right after. */
+	/* Stops watching at once; the descriptor is closed right after. */
 	uv_close((uv_handle_t *)&s->poll, free_handle);
 }
 
 static struct sock *
 sock_new(struct multi *m, curl_socket_t fd)
 {
-	struct sock *s = malloc(sizeof(*s));
+	struct sock *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;
@@ -96,29 +139,76 @@ sock_new(struct multi *m, curl_socket_t fd)
 	return s;
 }
 
+static bool
+make_room(struct multi *m, curl_socket_t fd)
+{
+	size_t n = m->by_fd_n > 0 ? m->by_fd_n : FDS_FIRST;
+	struct sock **more;
+
+	if ((size_t)fd < m->by_fd_n)
+		return true;
+	while (n <= (size_t)fd)
+		n *= 2;
+	if ((more = reallocarray(m->by_fd, n, sizeof(struct sock *))) == NULL)
+		return false;
+	memset(more + m->by_fd_n, 0, (n - m->by_fd_n) * sizeof(struct sock *));
+	m->by_fd = more;
+	m->by_fd_n = n;
+	return true;
+}
+
+bool
+multi_connection(struct multi *m, curl_socket_t fd)
+{
+	struct sock *s;
+
+	if (fd < 0 || !make_room(m, fd))
+		return false;
+	/* Cannot be, as libcurl closes by multi_close(); else its watch is nobody's by now. */
+	if (m->by_fd[fd] != NULL)
+		sock_free(m->by_fd[fd]);
+	if ((s = sock_new(m, fd)) == NULL)
+		return false;
+	s->connection = true;
+	m->by_fd[fd] = s;
+	return true;
+}
+
+int
+multi_close(struct multi *m, curl_socket_t fd)
+{
+	struct sock *s = connection_of(m, fd);
+
+	if (s != NULL)
+		sock_free(s);
+	return close(fd);
+}
+
 /* CURLMOPT_SOCKETFUNCTION: what to watch on fd. -1 makes libcurl fail the transfers on it. */
 static int
 watch(CURL *easy, curl_socket_t fd, int what, void *ctx, void *sock)
 {
 	struct multi *m = ctx;
-	struct sock *s = sock;
+	struct sock *s = sock != NULL ? sock : connection_of(m, fd);
 	int events = 0;
 
 	if (what == CURL_POLL_REMOVE) {
-		if (s != NULL)
+		if (s != NULL && s->connection)
+			s->wanted = false;
+		else if (s != NULL)
 			sock_free(s);
 		return 0;
 	}
-	if (s == NULL) {
-		if ((s = sock_new(m, fd)) == NULL)
-			return -1;
+	if (s == NULL && (s = sock_new(m, fd)) == NULL)
+		return -1;
+	if (sock == NULL)
 		curl_multi_assign(m->curl, fd, s);
-	}
+	s->wanted = true;
 	if ((what & CURL_POLL_IN) != 0)
 		events |= UV_READABLE;
 	if ((what & CURL_POLL_OUT) != 0)
 		events |= UV_WRITABLE;
-	return uv_poll_start(&s->poll, events, on_poll) == 0 ? 0 : -1;
+	return sock_watch(s, events) ? 0 : -1;
 }
 
 /* CURLMOPT_TIMERFUNCTION: call back after timeout_ms; -1: never. */
@@ -185,6 +275,7 @@ multi_free(struct multi *m)
 	while ((s = LIST_FIRST(&m->socks)) != NULL)
 		sock_free(s);
 	uv_close((uv_handle_t *)m->timer, free_handle);
+	free(m->by_fd);
 	free(m);
 }
 
@@ -212,6 +303,13 @@ multi_unpause(struct multi *m, CURL *easy)
 	(void)curl_easy_pause(easy, CURLPAUSE_CONT);
 	m->depth--;
 	tell_done(m);
+}
+
+void
+multi_turn(struct multi *m)
+{
+	assert(m->depth == 0);
+	act(m, CURL_SOCKET_TIMEOUT, 0);
 }
 
 bool

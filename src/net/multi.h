@@ -33,6 +33,15 @@ MUST_USE struct err multi_add(struct multi *m, CURL *easy);
 void multi_remove(struct multi *m, CURL *easy);
 /* Unpauses; may call the transfer's callbacks and `done` before it returns. Not inside. */
 void multi_unpause(struct multi *m, CURL *easy);
+/* Does at once what libcurl would do in the loop's next turn. May call back. Not inside. */
+void multi_turn(struct multi *m);
 bool multi_inside(const struct multi *m);
+
+/*
+ * What libcurl's callbacks must tell of a connection's descriptor: that it was opened (false: no
+ * memory), and that it is to be closed, which this does; the result is close(2)'s.
+ */
+bool multi_connection(struct multi *m, curl_socket_t fd);
+int multi_close(struct multi *m, curl_socket_t fd);
 
 #endif
