@@ -31,8 +31,10 @@ encode(const struct form *f, struct buf *b, struct span in)
 	for (i = 0; i + 3 <= in.n; i += 3) {
 		uint32_t bits = (uint32_t)in.p[i] << 16 | (uint32_t)in.p[i + 1] << 8 | in.p[i + 2];
 
-		for (int shift = 18; shift >= 0; shift -= 6)
-			*to++ = (uint8_t)f->alphabet[bits >> shift & 63];
+		*to++ = (uint8_t)f->alphabet[bits >> 18];
+		*to++ = (uint8_t)f->alphabet[bits >> 12 & 63];
+		*to++ = (uint8_t)f->alphabet[bits >> 6 & 63];
+		*to++ = (uint8_t)f->alphabet[bits & 63];
 	}
 	if (tail > 0) {
 		uint32_t bits = (uint32_t)in.p[i] << 16;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 /*
@@ -13,6 +14,24 @@ must(int ok)
 {
 	if (ok != 1)
 		abort();
+}
+
+static EVP_MD *algorithm;
+
+static void
+fetch(void)
+{
+	must((algorithm = EVP_MD_fetch(NULL, "SHA256", NULL)) != NULL);
+}
+
+/* Looked up once for the process: EVP_sha256() has the library look it up at each use. */
+static const EVP_MD *
+sha256_algorithm(void)
+{
+	static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+
+	must(CRYPTO_THREAD_run_once(&once, fetch));
+	return algorithm;
 }
 
 struct sha256 {
@@ -31,7 +50,7 @@ sha256_new(void)
 	h->ctx = EVP_MD_CTX_new();
 	h->scratch = EVP_MD_CTX_new();
 	if (h->ctx == NULL || h->scratch == NULL ||
-	    EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1) {
+	    EVP_DigestInit_ex(h->ctx, sha256_algorithm(), NULL) != 1) {
 		sha256_free(h);
 		return NULL;
 	}
@@ -73,5 +92,6 @@ sha256_peek(const struct sha256 *h, uint8_t out[static SHA256_LEN])
 void
 sha256_of(struct span s, uint8_t out[static SHA256_LEN])
 {
-	must(EVP_Digest(s.n > 0 ? (const void *)s.p : "", s.n, out, NULL, EVP_sha256(), NULL));
+	must(
+	    EVP_Digest(s.n > 0 ? (const void *)s.p : "", s.n, out, NULL, sha256_algorithm(), NULL));
 }

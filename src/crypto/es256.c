@@ -20,6 +20,7 @@ struct es256_key {
 	EVP_PKEY *pkey;
 	EVP_PKEY_CTX *template; /* copied for each signature, as in pss.c; never changed */
 	struct es256_pub pub;
+	char kid[ES256_KID_LEN];
 };
 
 /* A failed call leaves a note on the thread's error queue, where TLS code would trip over it. */
@@ -59,6 +60,7 @@ es256_key_generate(struct es256_key **out)
 		es256_key_free(k);
 		return library_failed("P-256 key: cannot generate");
 	}
+	es256_pub_kid(&k->pub, k->kid);
 	*out = k;
 	return OK;
 }
@@ -77,6 +79,12 @@ void
 es256_key_pub(const struct es256_key *k, struct es256_pub *out)
 {
 	*out = k->pub;
+}
+
+struct span
+es256_key_kid(const struct es256_key *k)
+{
+	return span_of(k->kid, sizeof(k->kid));
 }
 
 /* DER SEQUENCE { r, s } to r || s, each 32 bytes (RFC 7518 3.4). */

@@ -21,6 +21,8 @@ struct es256_pub {
 MUST_USE struct err es256_key_generate(struct es256_key **out);
 void es256_key_free(struct es256_key *k);
 void es256_key_pub(const struct es256_key *k, struct es256_pub *out);
+/* The thumbprint of its public key, as es256_pub_kid() makes it; borrowed from the key. */
+struct span es256_key_kid(const struct es256_key *k);
 /* Signature over `msg`, hashed once. Safe from several threads at once. */
 MUST_USE struct err
 es256_sign(const struct es256_key *k, struct span msg, uint8_t sig[static ES256_SIG_LEN]);

@@ -9,17 +9,13 @@ struct err
 jws_sign(struct buf *out, const struct es256_key *key, const char *typ, struct span payload)
 {
 	uint8_t sig[ES256_SIG_LEN];
-	char kid[ES256_KID_LEN];
-	struct es256_pub pub;
 	size_t start = out->n;
 	struct buf header;
 	struct err e;
 
-	es256_key_pub(key, &pub);
-	es256_pub_kid(&pub, kid);
 	buf_init(&header, HEADER_MAX_BYTES);
 	buf_put_str(&header, "{\"alg\":\"ES256\",\"kid\":\"");
-	buf_put(&header, span_of(kid, sizeof(kid)));
+	buf_put(&header, es256_key_kid(key));
 	buf_put_str(&header, "\",\"typ\":\"");
 	buf_put_str(&header, typ);
 	buf_put_str(&header, "\"}");
