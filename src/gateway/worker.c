@@ -1,5 +1,6 @@
 #include "gateway/worker.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "sys/sandbox.h"
 
 enum { IDENTITY_MS = 20000, LAST_RECEIPTS_MS = 2000, DRAIN_POLL_MS = 20 };
+enum { TRIM_BYTES = 2 << 20 }; /* of free memory that the heap may keep at its end */
 
 /* --- ending --- */
 
@@ -253,6 +255,19 @@ say_ready(const struct gateway *gw)
 		    tls->port, gw->opt->loops, build_version);
 }
 
+/*
+ * glibc's fast bins are emptied into the others at every allocation above 1 KiB, and each request
+ * makes a dozen of those; the small sizes that they are for, the threads' caches hold already. And
+ * what one request gave back at the top of the heap, the next one takes again. Measured: 4 us of
+ * 100 a request.
+ */
+static void
+tune_allocator(void)
+{
+	mallopt(M_MXFAST, 0);
+	mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+}
+
 int
 worker_main(struct gateway *gw, const struct listeners *listeners, const int *channel,
     struct supervise_note *note)
@@ -263,6 +278,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	struct err e;
 
 	gw->note = note;
+	tune_allocator();
 	if (failed(e = harden_process()) ||
 	    failed(e = (gw->loop = calloc(gw->opt->loops, sizeof(*gw->loop))) == NULL
 		    ? FAIL(NOMEM, "loops")
