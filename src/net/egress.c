@@ -20,13 +20,16 @@ enum {
 	RECEIVE_BYTES = 256 << 10,   /* 2.5 MB a second at 100 ms */
 	SMALL_BODY_BYTES = 48 << 10, /* libcurl sends up to 64 KiB together with the head */
 	UPLOAD_BYTES = 16 << 10,     /* one TLS record; taken anew for each call */
+	SPARE_MAX = 64,		     /* to copy and free a handle costs 5 us */
 	IDLE_MAX_S = 60,	     /* an idle one is not reused after: peers close theirs soon */
 };
 
 struct egress {
 	struct multi *multi;
 	struct roots *roots;
-	CURL *policy; /* what is the same for every call; copied for each */
+	CURL *policy;		/* what is the same for every call; copied for each */
+	CURL *spare[SPARE_MAX]; /* copies of calls that ended well, for the next ones */
+	size_t spare_n;
 	bool allow_plain;
 	uv_loop_t *loop;
 	uv_idle_t *idle; /* runs `later`; its own memory, as closing outlives us */
@@ -49,6 +52,7 @@ struct egress_call {
 	bool queued;	/* is in e->later */
 	bool cancelled; /* no callback any more; freed as soon as libcurl is off the stack */
 	bool paused, never_pauses;
+	bool reusable;		 /* libcurl's handle went through a whole exchange */
 	enum egress_fault fault; /* ours, why a callback made libcurl fail; else EGRESS_NONE */
 
 	CURL *easy;
@@ -81,6 +85,28 @@ free_handle(uv_handle_t *h)
 
 /* --- the end of a call ------------------------------------------------------------------- */
 
+/* Takes a handle off a call: nothing of it may point there any more. */
+static void
+easy_give(struct egress_call *c)
+{
+	struct egress *e = c->e;
+	CURL *h = c->easy;
+
+	c->easy = NULL;
+	if (!c->reusable || e->spare_n == SPARE_MAX ||
+	    curl_easy_setopt(h, CURLOPT_PRIVATE, NULL) != CURLE_OK ||
+	    curl_easy_setopt(h, CURLOPT_CURLU, NULL) != CURLE_OK ||
+	    curl_easy_setopt(h, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
+	    curl_easy_setopt(h, CURLOPT_POSTFIELDS, NULL) != CURLE_OK ||
+	    curl_easy_setopt(h, CURLOPT_PREREQDATA, NULL) != CURLE_OK ||
+	    curl_easy_setopt(h, CURLOPT_READDATA, NULL) != CURLE_OK ||
+	    curl_easy_setopt(h, CURLOPT_HEADERDATA, NULL) != CURLE_OK ||
+	    curl_easy_setopt(h, CURLOPT_WRITEDATA, NULL) != CURLE_OK)
+		curl_easy_cleanup(h);
+	else
+		e->spare[e->spare_n++] = h;
+}
+
 static void
 call_free(struct egress_call *c)
 {
@@ -91,9 +117,9 @@ call_free(struct egress_call *c)
 		e->later_n--;
 	}
 	LIST_REMOVE(c, entry);
-	if (c->phase != CALL_NEW)
+	if (c->phase != CALL_NEW && c->phase != CALL_ENDING)
 		multi_remove(e->multi, c->easy);
-	curl_easy_cleanup(c->easy);
+	easy_give(c);
 	outgoing_fini(&c->out);
 	if (c->small_body != NULL)
 		wipe(c->small_body, c->body.n);
@@ -113,6 +139,7 @@ call_end(struct egress_call *c, enum egress_fault fault)
 	if (c->phase != CALL_NEW)
 		multi_remove(c->e->multi, c->easy);
 	c->phase = CALL_ENDING;
+	c->reusable = fault == EGRESS_NONE;
 	uv_timer_stop(c->timer);
 	c->ops->on_done(c->ctx, c, fault);
 	call_free(c);
@@ -536,6 +563,8 @@ egress_free(struct egress *e)
 		assert(c->phase != CALL_ENDING);
 		call_free(c);
 	}
+	while (e->spare_n > 0)
+		curl_easy_cleanup(e->spare[--e->spare_n]);
 	multi_free(e->multi);
 	curl_easy_cleanup(e->policy);
 	roots_free(e->roots);
@@ -550,8 +579,10 @@ static struct err
 set_call(struct egress_call *c)
 {
 	const long version = c->never_pauses ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
-	CURL *h = c->easy = curl_easy_duphandle(c->e->policy);
+	struct egress *e = c->e;
+	CURL *h = e->spare_n > 0 ? e->spare[--e->spare_n] : curl_easy_duphandle(e->policy);
 
+	c->easy = h;
 	memcpy(c->peer.host, c->out.host, sizeof(c->peer.host));
 	if (h != NULL && curl_easy_setopt(h, CURLOPT_PRIVATE, c) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_CURLU, c->out.url) == CURLE_OK &&

@@ -27,13 +27,24 @@ struct multi {
 	CURLM *curl;
 	uv_timer_t *timer; /* libcurl's one timer; its own memory, as closing outlives us */
 	multi_done_fn *done;
-	unsigned depth; /* > 0: a libcurl call that may call back is on the stack */
+	long connections_max;
+	uv_timer_t *rest; /* runs while there is no transfer; likewise */
+	unsigned running; /* transfers */
+	unsigned depth;	  /* > 0: a libcurl call that may call back is on the stack */
 	LIST_HEAD(sock_list, sock) socks;
 	struct sock **by_fd; /* connections */
 	size_t by_fd_n;
 };
 
-enum { FDS_FIRST = 64 };
+enum {
+	FDS_FIRST = 64,
+	/*
+	 * Connections that are kept beyond those in use; some 60 to 120 KiB each. libcurl closes
+	 * those past their age when it looks for one; when nobody asks, we let go of all.
+	 */
+	IDLE_MAX = 128,
+	REST_MS = 75000,
+};
 
 static void
 free_handle(uv_handle_t *h)
@@ -223,18 +234,54 @@ arm(CURLM *curl, long timeout_ms, void *ctx)
 }
 
 static bool
-configure(struct multi *m, long connections_max)
+configure(struct multi *m, CURLM *c)
 {
-	CURLM *c = m->curl;
-
 	return curl_multi_setopt(c, CURLMOPT_SOCKETFUNCTION, watch) == CURLM_OK &&
 	    curl_multi_setopt(c, CURLMOPT_SOCKETDATA, m) == CURLM_OK &&
 	    curl_multi_setopt(c, CURLMOPT_TIMERFUNCTION, arm) == CURLM_OK &&
 	    curl_multi_setopt(c, CURLMOPT_TIMERDATA, m) == CURLM_OK &&
 	    curl_multi_setopt(c, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX) == CURLM_OK &&
-	    /* As many idle ones as open ones: with fewer, a busy pool closes what comes back. */
-	    curl_multi_setopt(c, CURLMOPT_MAXCONNECTS, connections_max) == CURLM_OK &&
-	    curl_multi_setopt(c, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections_max) == CURLM_OK;
+	    curl_multi_setopt(c, CURLMOPT_MAXCONNECTS, (long)IDLE_MAX) == CURLM_OK &&
+	    curl_multi_setopt(c, CURLMOPT_MAX_TOTAL_CONNECTIONS, m->connections_max) == CURLM_OK;
+}
+
+/* libcurl's bound is on used and idle connections together, so it moves with those in use. */
+static void
+keep_idle(struct multi *m)
+{
+	long keep = (long)m->running + IDLE_MAX;
+
+	if (keep > m->connections_max)
+		keep = m->connections_max;
+	(void)curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, keep);
+}
+
+/* Nothing was asked for a while: connections that peers have closed, or will, are let go. */
+static void
+on_rest(uv_timer_t *t)
+{
+	struct multi *m = t->data;
+	CURLM *fresh = curl_multi_init(), *old = m->curl;
+
+	if (fresh == NULL || !configure(m, fresh)) {
+		curl_multi_cleanup(fresh);
+		return;
+	}
+	curl_multi_cleanup(old);
+	m->curl = fresh;
+}
+
+static uv_timer_t *
+timer_new(struct multi *m)
+{
+	uv_timer_t *t = malloc(sizeof(*t));
+
+	if (t == NULL || uv_timer_init(m->loop, t) != 0) {
+		free(t);
+		return NULL;
+	}
+	t->data = m;
+	return t;
 }
 
 struct err
@@ -247,14 +294,15 @@ multi_new(struct multi **out, uv_loop_t *loop, long connections_max, multi_done_
 		return FAIL(NOMEM, "egress: memory");
 	m->loop = loop;
 	m->done = done;
+	m->connections_max = connections_max;
 	LIST_INIT(&m->socks);
-	if ((m->timer = malloc(sizeof(*m->timer))) == NULL || uv_timer_init(loop, m->timer) != 0) {
-		free(m->timer);
-		free(m);
+	if ((m->timer = timer_new(m)) == NULL || (m->rest = timer_new(m)) == NULL) {
+		multi_free(m);
 		return FAIL(NOMEM, "egress: timer");
 	}
-	m->timer->data = m;
-	if ((m->curl = curl_multi_init()) == NULL || !configure(m, connections_max)) {
+	/* It does not keep a loop alive. */
+	uv_unref((uv_handle_t *)m->rest);
+	if ((m->curl = curl_multi_init()) == NULL || !configure(m, m->curl)) {
 		multi_free(m);
 		return FAIL(SYSTEM, "egress: libcurl refused its settings");
 	}
@@ -274,7 +322,10 @@ multi_free(struct multi *m)
 	curl_multi_cleanup(m->curl);
 	while ((s = LIST_FIRST(&m->socks)) != NULL)
 		sock_free(s);
-	uv_close((uv_handle_t *)m->timer, free_handle);
+	if (m->timer != NULL)
+		uv_close((uv_handle_t *)m->timer, free_handle);
+	if (m->rest != NULL)
+		uv_close((uv_handle_t *)m->rest, free_handle);
 	free(m->by_fd);
 	free(m);
 }
@@ -283,9 +334,12 @@ struct err
 multi_add(struct multi *m, CURL *easy)
 {
 	assert(m->depth == 0);
-	return curl_multi_add_handle(m->curl, easy) == CURLM_OK
-	    ? OK
-	    : FAIL(SYSTEM, "egress: libcurl refused the transfer");
+	if (curl_multi_add_handle(m->curl, easy) != CURLM_OK)
+		return FAIL(SYSTEM, "egress: libcurl refused the transfer");
+	m->running++;
+	uv_timer_stop(m->rest);
+	keep_idle(m);
+	return OK;
 }
 
 void
@@ -293,6 +347,9 @@ multi_remove(struct multi *m, CURL *easy)
 {
 	assert(m->depth == 0);
 	(void)curl_multi_remove_handle(m->curl, easy);
+	if (--m->running == 0)
+		uv_timer_start(m->rest, on_rest, REST_MS, 0);
+	keep_idle(m);
 }
 
 void

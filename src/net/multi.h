@@ -18,7 +18,11 @@ struct multi;
 /* A transfer ended. Called outside of libcurl: any function here but multi_free() may be used. */
 typedef void multi_done_fn(CURL *easy, CURLcode result);
 
-/* connections_max bounds the open connections, used and idle. Errors: NOMEM, SYSTEM. */
+/*
+ * connections_max bounds the open connections. Of idle ones 128 are kept for later transfers (where
+ * many end at once a few more: each later one closes one), and none after 75 s without a transfer.
+ * Errors: NOMEM, SYSTEM.
+ */
 MUST_USE struct err
 multi_new(struct multi **out, uv_loop_t *loop, long connections_max, multi_done_fn *done);
 /*
@@ -27,9 +31,8 @@ multi_new(struct multi **out, uv_loop_t *loop, long connections_max, multi_done_
  */
 void multi_free(struct multi *m);
 
-/* Errors: SYSTEM */
+/* Errors: SYSTEM. Each transfer that was added is removed once, also when it has ended. Not inside. */
 MUST_USE struct err multi_add(struct multi *m, CURL *easy);
-/* Not inside. */
 void multi_remove(struct multi *m, CURL *easy);
 /* Unpauses; may call the transfer's callbacks and `done` before it returns. Not inside. */
 void multi_unpause(struct multi *m, CURL *easy);

@@ -706,6 +706,67 @@ test_many_at_once(void **state)
 	stub_stop(s);
 }
 
+static pthread_barrier_t gate;
+static atomic_bool gated;
+
+/* While there is a gate an answer waits until as many requests have come as the gate wants. */
+static void
+play_gated(struct link *l)
+{
+	while (link_request(l)) {
+		if (gated)
+			pthread_barrier_wait(&gate);
+		if (!link_send(l, SPAN_LIT("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
+			return;
+	}
+}
+
+/* As many calls at once; how many connections the stub has taken since it began. */
+static unsigned
+run_many(struct stub *s, size_t many)
+{
+	static struct probe p[STUB_LINKS_MAX];
+
+	memset(p, 0, sizeof(p));
+	for (size_t i = 0; i < many; i++) {
+		probe_init(&p[i]);
+		assert_int_equal(probe_start(&p[i], HOST, s->port,
+				     (struct egress_request){ .body = SPAN_LIT("{}") })
+				     .code,
+		    ERR_OK);
+	}
+	probe_run();
+	for (size_t i = 0; i < many; i++) {
+		assert_int_equal(p[i].fault, EGRESS_NONE);
+		probe_fini(&p[i]);
+	}
+	return s->links;
+}
+
+/*
+ * net/multi.h: of idle connections 128 are kept. Calls that end in the same instant may leave more,
+ * of which each later one closes one.
+ */
+static void
+test_idle_bound(void **state)
+{
+	enum { MANY = 160, IDLE_MAX = 128 };
+	struct stub *s = stub_start(play_gated, NULL, NULL);
+
+	assert_int_equal(pthread_barrier_init(&gate, NULL, MANY), 0);
+	probe_open(NULL, true);
+	gated = true;
+	assert_int_equal(run_many(s, MANY), MANY);
+	gated = false;
+	for (int i = 0; i < MANY - IDLE_MAX; i++)
+		assert_int_equal(run_many(s, 1), MANY);
+	gated = true;
+	assert_in_range(run_many(s, MANY), 2 * MANY - IDLE_MAX - 1, 2 * MANY - IDLE_MAX);
+	probe_close();
+	stub_stop(s);
+	pthread_barrier_destroy(&gate);
+}
+
 /* First request answered; the second read and dropped: it may have been processed. */
 static void
 play_second_fails(struct link *l)
@@ -821,6 +882,7 @@ main(void)
 		cmocka_unit_test(test_cancel_another),
 		cmocka_unit_test(test_cancel_outside),
 		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_idle_bound),
 		cmocka_unit_test(test_no_retry_on_a_reused_connection),
 		cmocka_unit_test(test_extra_answer),
 		cmocka_unit_test(test_shutdown_under_way),
