@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "core/wipe.h"
+#include "enclave/device.h"
+#include "enclave/entropy.h"
 #include "gateway/config.h"
 #include "gateway/credentials.h"
 #include "gateway/options.h"
@@ -27,6 +29,7 @@ struct program {
 	struct gateway gw;
 	struct listeners listeners;
 	struct buf credentials; /* of the providers; the key holder's */
+	struct nsm_device nsm;	/* in an enclave; the key holder's */
 };
 
 static void
@@ -42,13 +45,14 @@ close_listeners(void *ctx)
 	}
 }
 
-/* The supervisor holds no provider's key (K1); the tables stay, for further workers. */
+/* The supervisor holds no provider's key and no module (K1); the tables stay, for further workers. */
 static void
 drop_credentials(void *ctx)
 {
 	struct program *p = ctx;
 
 	buf_fini(&p->credentials);
+	nsm_device_close(&p->nsm);
 }
 
 /* Out of the environment, which all three processes have, once they are where they are used. */
@@ -64,11 +68,14 @@ static int
 run_keyholder(void *ctx, const int *channel, int control)
 {
 	struct program *p = ctx;
+	struct measurements soft_pcrs = p->gw.soft_pcrs;
 	struct keyholder_options opt = { .channel = channel,
 		.n_channels = p->opt.loops,
 		.control = control,
 		.provisioned = buf_span(&p->credentials),
-		.platform = PLATFORM_LOCAL,
+		.nsm = p->opt.enclave ? &p->nsm : NULL,
+		.soft_pcrs = &soft_pcrs,
+		.platform = p->opt.enclave ? PLATFORM_ENCLAVE : PLATFORM_LOCAL,
 		.threads = 2 };
 	int status;
 
@@ -141,10 +148,37 @@ say_landlock(void)
 		log_msg(LOG_WARN, "supervisor: no Landlock here: users and lists of calls alone");
 }
 
+/*
+ * K2, A5: an enclave's module, and what the hypervisor gives for randomness, before the first key.
+ * While we are root: the key holder, which gets the descriptor, may neither credit entropy nor
+ * keep others from the device.
+ */
+static struct err
+enter_enclave(struct nsm_device *nsm)
+{
+	struct nsm_port port = nsm_device_port(nsm);
+	struct nsm_about about;
+	struct nsm_pcr pcr;
+	bool credited;
+
+	TRY(nsm_device_open(nsm, NSM_DEVICE_PATH));
+	TRY(nsm_describe(&port, &about));
+	TRY(entropy_seed(&port, &credited));
+	TRY(nsm_device_restrict(nsm));
+	TRY(nsm_describe_pcr(&port, 0, &pcr));
+	log_msg(LOG_INFO, "enclave: module %s, version %u.%u.%u%s", about.module_id, about.major,
+	    about.minor, about.patch, credited ? "" : ", entropy mixed in without credit");
+	if (span_eq(
+		span_of(pcr.value, NSM_PCR_LEN), span_of((uint8_t[NSM_PCR_LEN]){ 0 }, NSM_PCR_LEN)))
+		log_msg(
+		    LOG_WARN, "enclave: PCR0 is zero: debug mode, the parent reads the console");
+	return OK;
+}
+
 int
 main(int argc, char **argv)
 {
-	static struct program p;
+	static struct program p = { .nsm = { .fd = -1 } };
 	struct supervise_options s = { .keyholder = run_keyholder,
 		.worker = run_worker,
 		.started = drop_credentials,
@@ -178,6 +212,10 @@ main(int argc, char **argv)
 	if (failed(e = log_open(&p.opt.log))) {
 		fprintf(stderr, "tee-gateway: %s: %s\n",
 		    p.opt.log.file == NULL ? "standard error" : p.opt.log.file, e.what);
+		return 1;
+	}
+	if (p.opt.enclave && failed(e = enter_enclave(&p.nsm))) {
+		fprintf(stderr, "tee-gateway: --mode enclave: " NSM_DEVICE_PATH ": %s\n", e.what);
 		return 1;
 	}
 	forget_keys(&p.opt);

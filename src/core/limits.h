@@ -62,4 +62,12 @@
 #define MANIFEST_MAX_BYTES	(16u << 20) /* text of a ramdisk's manifest */
 #define MANIFEST_ARENA_BYTES	(64u << 20) /* and what is made of it */
 
+/* Attestation (nitro-attestation.md 8: each document is a serialised call of the hypervisor). */
+#define ATTEST_QUEUE_MAX       32    /* nonces waiting, all loops; above: 503 */
+#define ATTEST_NONCE_MAX_BYTES 64    /* of the key holder protocol */
+#define ATTEST_OWN_S	       240   /* our own document is made anew; R3: at most 10 minutes old */
+#define ATTEST_RETRY_S	       10    /* and after a failure */
+#define ATTEST_AGE_MAX_S       600   /* R3; older, it is not shown any more */
+#define CLOCK_TRUST_MS	       30000 /* the system's clock against the module's, in an enclave */
+
 #endif

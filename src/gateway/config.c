@@ -12,6 +12,7 @@
 #include "codec/hex.h"
 #include "core/limits.h"
 #include "crypto/es256.h"
+#include "gateway/enclave.h"
 #include "gateway/policy.h"
 #include "sys/clock.h"
 
@@ -103,6 +104,23 @@ load_tables(struct gateway *gw, const struct options *opt, char *why, size_t why
 	return e;
 }
 
+/* What the software module is to show for an image. */
+static struct err
+load_soft_pcrs(struct gateway *gw, const struct options *opt, char *why, size_t why_bytes)
+{
+	struct buf text;
+	struct err e;
+
+	if (opt->soft_pcrs_file == NULL)
+		return OK;
+	buf_init(&text, FILE_MAX_BYTES);
+	if (!failed(e = read_file(&text, opt->soft_pcrs_file, why, why_bytes)) &&
+	    failed(e = measurements_parse(&gw->soft_pcrs, buf_span(&text))))
+		snprintf(why, why_bytes, "%s: %s", opt->soft_pcrs_file, e.what);
+	buf_fini(&text);
+	return e;
+}
+
 static struct err
 load_upstreams(struct gateway *gw, const struct options *opt)
 {
@@ -142,6 +160,7 @@ config_load(struct gateway *gw, const struct options *opt, char *why, size_t why
 	gw->ca_fd = -1;
 	snprintf(why, why_bytes, "out of memory");
 	if (failed(e = load_tables(gw, opt, why, why_bytes)) ||
+	    failed(e = load_soft_pcrs(gw, opt, why, why_bytes)) ||
 	    failed(e = load_roots(gw, opt->ca_file, why, why_bytes)) ||
 	    failed(e = load_upstreams(gw, opt)))
 		config_unload(gw);
@@ -156,7 +175,6 @@ config_unload(struct gateway *gw)
 	buf_fini(&gw->policy_text);
 	buf_fini(&gw->config);
 	buf_fini(&gw->config_body);
-	buf_fini(&gw->jwks_body);
 	for (size_t i = 0; i < PROVIDER_COUNT; i++) {
 		buf_fini(&gw->upstream[i].auth);
 		free(gw->upstream[i].base_url);
@@ -165,6 +183,12 @@ config_unload(struct gateway *gw)
 	if (gw->ca_fd >= 0)
 		close(gw->ca_fd);
 	gw->ca_fd = -1;
+}
+
+static const char *
+platform_of(const struct gateway *gw)
+{
+	return gw->opt->enclave ? PLATFORM_ENCLAVE : PLATFORM_LOCAL;
 }
 
 static void
@@ -192,9 +216,13 @@ config_write(struct gateway *gw)
 	buf_put_str(b, "{\"build_id\":\"");
 	buf_put_str(b, build_id);
 	put_hash(b, "\",\"ca_sha256\":\"", span_of(gw->ca_sha256, SHA256_LEN), true);
-	buf_put_str(b, "\",\"egress\":\"direct\",\"mode\":\"local\"");
+	buf_put_str(b,
+	    gw->opt->enclave ? "\",\"egress\":\"direct\",\"mode\":\"enclave\""
+			     : "\",\"egress\":\"direct\",\"mode\":\"local\"");
 	put_hash(b, ",\"models_sha256\":\"", buf_span(&gw->models_text), false);
-	buf_put_str(b, "\",\"platform\":\"" PLATFORM_LOCAL "\"");
+	buf_put_str(b, "\",\"platform\":\"");
+	buf_put_str(b, platform_of(gw));
+	buf_put_byte(b, '"');
 	put_hash(b, ",\"policy_sha256\":\"", buf_span(&gw->policy_text), false);
 	buf_put_str(b, "\",\"providers\":[");
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
@@ -215,7 +243,7 @@ config_write(struct gateway *gw)
 }
 
 static void
-put_jwk(const struct gateway *gw, struct buf *b)
+put_jwk(const struct gateway *gw, struct span document, struct buf *b)
 {
 	/* The point stands at the end of a P-256 SPKI: 0x04, x, y. */
 	struct span spki = buf_span(&gw->id.receipt_spki);
@@ -231,7 +259,19 @@ put_jwk(const struct gateway *gw, struct buf *b)
 	b64url_put(b, buf_span(&gw->id.signing_spki));
 	buf_put_str(b, "\",\"receipt_key_signature\":\"");
 	b64_put(b, buf_span(&gw->id.receipt_key_signature));
+	if (document.p != NULL) {
+		buf_put_str(b, "\",\"attestation\":\"");
+		b64_put(b, document);
+	}
 	buf_put_str(b, "\"}");
+}
+
+void
+config_put_jwks(const struct gateway *gw, struct span document, struct buf *b)
+{
+	buf_put_str(b, "{\"keys\":[");
+	put_jwk(gw, document, b);
+	buf_put_str(b, "]}");
 }
 
 struct err
@@ -252,13 +292,7 @@ config_publish(struct gateway *gw, struct span jws)
 	buf_put_str(&gw->config_body, ",\"jws\":\"");
 	buf_put(&gw->config_body, jws);
 	buf_put_str(&gw->config_body, "\"}");
-	TRY(buf_check(&gw->config_body));
-
-	buf_init(&gw->jwks_body, 8192);
-	buf_put_str(&gw->jwks_body, "{\"keys\":[");
-	put_jwk(gw, &gw->jwks_body);
-	buf_put_str(&gw->jwks_body, "]}");
-	return buf_check(&gw->jwks_body);
+	return buf_check(&gw->config_body);
 }
 
 /* RFC 7468: lines of 64 characters. */
@@ -278,8 +312,27 @@ put_pem(struct buf *b, struct span der)
 	buf_fini(&text);
 }
 
+/* PCR0 to PCR2 of the hardware: what a simulation would show measures nothing. */
+static void
+put_measurements(const struct gateway *gw, const struct enclave *enclave, struct buf *b)
+{
+	char name[16];
+
+	if (!gw->opt->enclave) {
+		buf_put_str(b, "null");
+		return;
+	}
+	for (unsigned i = 0; i < KEY_OWN_PCRS; i++) {
+		snprintf(name, sizeof(name), "%s\"PCR%u\":\"", i == 0 ? "{" : ",", i);
+		buf_put_str(b, name);
+		hex_put(b, span_of(enclave->pcr[i], KEY_PCR_LEN));
+		buf_put_byte(b, '"');
+	}
+	buf_put_byte(b, '}');
+}
+
 void
-config_put_signing_key(const struct gateway *gw, struct buf *b)
+config_put_signing_key(const struct gateway *gw, const struct enclave *enclave, struct buf *b)
 {
 	char now[CLOCK_ISO_LEN];
 
@@ -292,12 +345,17 @@ config_put_signing_key(const struct gateway *gw, struct buf *b)
 	buf_put(b, span_of(gw->id.wallet_address, sizeof(gw->id.wallet_address)));
 	buf_put_str(b, "\",\"timestamp\":\"");
 	buf_put(b, span_of(now, sizeof(now)));
+	buf_put_str(b, "\",\"enclave_info\":{\"platform\":\"");
+	buf_put_str(b, platform_of(gw));
 	buf_put_str(b,
-	    "\",\"enclave_info\":{\"platform\":\"" PLATFORM_LOCAL
-	    "\",\"instance_type\":\"none\",\"version\":\"");
+	    gw->opt->enclave ? "\",\"instance_type\":\"tee-enabled\""
+			     : "\",\"instance_type\":\"none\"");
+	buf_put_str(b, ",\"version\":\"");
 	buf_put_str(b, build_version);
-	buf_put_str(b, "\"},\"measurements\":null,\"receipt_key\":");
-	put_jwk(gw, b);
+	buf_put_str(b, "\"},\"measurements\":");
+	put_measurements(gw, enclave, b);
+	buf_put_str(b, ",\"receipt_key\":");
+	put_jwk(gw, SPAN_NONE, b);
 	buf_put_str(b, ",\"receipt_key_signature\":\"");
 	b64_put(b, buf_span(&gw->id.receipt_key_signature));
 	buf_put_str(b, "\"}");

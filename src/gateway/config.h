@@ -19,9 +19,12 @@ void config_unload(struct gateway *gw);
 
 /* The published configuration's bytes (RFC 8785) into gw->config, and their hash. */
 MUST_USE struct err config_write(struct gateway *gw);
-/* {"config":...,"jws":"..."} and the key set, once `jws` is there. */
+/* {"config":...,"jws":"..."}, once `jws` is there, and the receipt key's name. */
 MUST_USE struct err config_publish(struct gateway *gw, struct span jws);
+struct enclave;
+/* The key set (R3); document .p NULL: there is none that is young enough. */
+void config_put_jwks(const struct gateway *gw, struct span document, struct buf *b);
 /* The JSON of GET /signing-key. */
-void config_put_signing_key(const struct gateway *gw, struct buf *b);
+void config_put_signing_key(const struct gateway *gw, const struct enclave *enclave, struct buf *b);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "core/buf.h"
 #include "crypto/digest.h"
+#include "enclave/measurements.h"
 #include "gateway/deadlines.h"
 #include "gateway/options.h"
 #include "gateway/receipts.h"
@@ -25,7 +26,8 @@
 extern const char build_version[], build_id[];
 extern const struct span embedded_models, embedded_policy;
 
-#define PLATFORM_LOCAL "local-simulation"
+#define PLATFORM_LOCAL	 "local-simulation"
+#define PLATFORM_ENCLAVE "aws-nitro"
 
 /* How requests reach one provider. */
 struct upstream {
@@ -45,6 +47,7 @@ struct loop {
 	struct server *server;
 	struct egress *egress;
 	struct key_client *keys;
+	struct enclave *enclave;
 	uv_async_t wake;     /* another thread asks to drain */
 	uv_timer_t deadline; /* of the shutdown */
 	uv_timer_t poll;     /* looks whether the last request is done */
@@ -56,6 +59,7 @@ struct gateway {
 	const struct options *opt;
 	struct buf models_text, policy_text;
 	struct models models;
+	struct measurements soft_pcrs; /* of --soft-pcrs; else zero */
 	struct deadlines deadlines;
 	struct upstream upstream[PROVIDER_COUNT];
 	int ca_fd; /* the CA bundle in memory */
@@ -65,7 +69,6 @@ struct gateway {
 	struct buf config; /* published configuration, RFC 8785 */
 	uint8_t config_sha256[SHA256_LEN];
 	struct buf config_body; /* {"config":...,"jws":"..."} */
-	struct buf jwks_body;
 	struct receipts *receipts;
 	struct loop *loop;
 	atomic_bool shutting_down, lost_keys;

@@ -12,6 +12,7 @@
 	FLAG(TLS_LISTEN, "--tls-listen", "TEE_GATEWAY_TLS_LISTEN", "ADDR:PORT or none", true)      \
 	FLAG(LOOPS, "--loops", "TEE_GATEWAY_LOOPS", "a number from 1 to 64", true)                 \
 	FLAG(MODELS, "--models", "TEE_GATEWAY_MODELS", "a file", true)                             \
+	FLAG(SOFT_PCRS, "--soft-pcrs", "TEE_GATEWAY_SOFT_PCRS", "a file", true)                    \
 	FLAG(POLICY, "--policy", "TEE_GATEWAY_POLICY", "a file", true)                             \
 	FLAG(                                                                                      \
 	    LOG_LEVEL, "--log-level", "TEE_GATEWAY_LOG_LEVEL", "error, warn, info or debug", true) \
@@ -41,12 +42,13 @@ static const char help[] =
     "usage: tee-gateway [flags]\n"
     "A verifiable LLM gateway. Every flag has an environment twin; the flag wins.\n"
     "\n"
-    "  --mode local                where it runs (TEE_GATEWAY_MODE)\n"
+    "  --mode local|enclave        where it runs (TEE_GATEWAY_MODE); enclave needs /dev/nsm\n"
     "  --listen ADDR:PORT          plain listener, default 127.0.0.1:8000\n"
     "  --tls-listen ADDR:PORT|none TLS listener, default 127.0.0.1:8443\n"
     "  --loops N                   event loops, default the number of CPUs\n"
     "  --models FILE               model table instead of the embedded one\n"
     "  --policy FILE               policy instead of the embedded one\n"
+    "  --soft-pcrs FILE            what the software module shows as PCRs (local mode)\n"
     "  --log-level LEVEL           error, warn, info (default) or debug\n"
     "  --log-format text|json      default text\n"
     "  --log-to FILE               default standard error\n"
@@ -186,8 +188,10 @@ log_read(struct options *o, const struct given *g)
 static bool
 listeners_read(struct options *o, const struct given *g)
 {
-	o->plain = (struct options_address){ .host = SPAN_LIT("127.0.0.1"), .port = 8000 };
-	o->tls = (struct options_address){ .host = SPAN_LIT("127.0.0.1"), .port = 8443 };
+	struct span host = o->enclave ? SPAN_LIT("0.0.0.0") : SPAN_LIT("127.0.0.1");
+
+	o->plain = (struct options_address){ .host = host, .port = 8000 };
+	o->tls = (struct options_address){ .host = host, .port = o->enclave ? 443 : 8443 };
 	if (g->value[FLAG_LISTEN] != NULL) {
 		if (!address_read(&o->plain, g->value[FLAG_LISTEN]))
 			return bad(g, FLAG_LISTEN);
@@ -268,6 +272,29 @@ providers_read(struct options *o)
 	return true;
 }
 
+/* A5: in an enclave nothing counts that its measurements do not cover. */
+static bool
+is_measured(const struct given *g)
+{
+	static const char *const local_env[] = {
+#define LOCAL_ENV(id, name, alias, key, url) key, url,
+		PROVIDERS(LOCAL_ENV)
+#undef LOCAL_ENV
+		    "TEE_GATEWAY_CA_FILE",
+		"EVM_PAYMENT_ADDRESS", "FACILITATOR_URL", "PUBLIC_URL", "TEE_GATEWAY_PAYMENTS",
+		"TEE_GATEWAY_PRICE_URL", "TEE_GATEWAY_FIXED_PRICE_USD"
+	};
+	static const enum flag local_flag[] = { FLAG_MODELS, FLAG_SOFT_PCRS };
+
+	for (size_t i = 0; i < sizeof(local_flag) / sizeof(local_flag[0]); i++)
+		if (g->value[local_flag[i]] != NULL)
+			return complain("%s: in local mode only", g->from[local_flag[i]]);
+	for (size_t i = 0; i < sizeof(local_env) / sizeof(local_env[0]); i++)
+		if (environment(local_env[i]) != NULL)
+			return complain("%s: in local mode only", local_env[i]);
+	return true;
+}
+
 enum options_verdict
 options_read(struct options *o, int argc, char **argv, const char *version)
 {
@@ -290,11 +317,9 @@ options_read(struct options *o, int argc, char **argv, const char *version)
 		bad(&g, FLAG_MODE);
 		return OPTIONS_USAGE;
 	}
-	if (mode != NULL && strcmp(mode, "enclave") == 0) {
-		complain("%s: enclave needs the security module, which this build cannot reach yet",
-		    g.from[FLAG_MODE]);
-		return OPTIONS_FAILED;
-	}
+	o->enclave = mode != NULL && strcmp(mode, "enclave") == 0;
+	if (o->enclave && !is_measured(&g))
+		return OPTIONS_USAGE;
 	if (g.value[FLAG_CHECK_CONFIG] != NULL) {
 		o->check_config = strcmp(g.value[FLAG_CHECK_CONFIG], "true") == 0;
 		if (!o->check_config && strcmp(g.value[FLAG_CHECK_CONFIG], "false") != 0) {
@@ -304,6 +329,7 @@ options_read(struct options *o, int argc, char **argv, const char *version)
 	}
 	o->models_file = g.value[FLAG_MODELS];
 	o->policy_file = g.value[FLAG_POLICY];
+	o->soft_pcrs_file = g.value[FLAG_SOFT_PCRS];
 	if (!listeners_read(o, &g) || !loops_read(o, &g) || !log_read(o, &g) || !providers_read(o))
 		return OPTIONS_USAGE;
 	return OPTIONS_RUN;

@@ -21,9 +21,11 @@ struct options_address {
 
 /* Everything points into argv or the environment, which live as long as the process. */
 struct options {
+	bool enclave; /* --mode enclave: else local */
 	struct options_address plain, tls;
 	unsigned loops;
 	const char *models_file, *policy_file; /* NULL: the embedded ones */
+	const char *soft_pcrs_file;	       /* NULL: PCRs of zero */
 	const char *ca_file;		       /* extra PEM roots; NULL: none */
 	struct log_options log;
 	const char *key[PROVIDER_COUNT];      /* provider keys; NULL: not configured. Secret */

@@ -5,94 +5,14 @@
 #include "codec/b64.h"
 #include "codec/json.h"
 #include "core/limits.h"
+#include "gateway/attestation.h"
+#include "gateway/call.h"
 #include "gateway/config.h"
-#include "gateway/gateway.h"
-#include "gateway/reply.h"
+#include "gateway/enclave.h"
 #include "gateway/rq.h"
 #include "supervise/supervise.h"
 #include "sys/clock.h"
-#include "sys/log.h"
 #include "sys/metrics.h"
-
-struct call {
-	struct loop *loop;
-	struct exchange *x;
-	const struct http_head *head;
-	struct reply reply;
-	const char *route; /* pattern, for log and metrics */
-	struct span rest;  /* of the path, after a pattern that ends in a slash */
-	uint64_t began_us;
-};
-
-static void
-answer(struct call *c, unsigned status, const char *content_type, struct span body)
-{
-	char number[16];
-	struct log_field f[] = {
-		LOG_TEXT("request_id", reply_request_id(&c->reply)),
-		LOG_TEXT("route", span_str(c->route)),
-		LOG_NUMBER("status", status),
-		LOG_NUMBER("t_total", (clock_monotonic_us() - c->began_us) / 1000),
-	};
-
-	reply_send(&c->reply, c->x, status, content_type, body);
-	log_fields(LOG_INFO, f, sizeof(f) / sizeof(f[0]));
-	snprintf(number, sizeof(number), "%u", status);
-	metric_add(METRIC_REQUESTS, c->route, number, 1);
-	metric_observe(
-	    METRIC_REQUEST_SECONDS, NULL, (double)(clock_monotonic_us() - c->began_us) / 1e6);
-}
-
-static void
-answer_json(struct call *c, struct buf *b)
-{
-	if (failed(buf_check(b)))
-		answer(c, 500, "text/plain; charset=utf-8", SPAN_LIT("out of memory\n"));
-	else
-		answer(c, 200, "application/json", buf_span(b));
-	buf_fini(b);
-}
-
-static bool
-is_v1(struct span path)
-{
-	return span_starts(path, SPAN_LIT("/v1/"));
-}
-
-/* An error in the shape of the path: OpenAI's object on /v1, a line of text elsewhere (H4, E1). */
-static void
-answer_failure(struct call *c, const struct failure *f)
-{
-	const char *type = "application/json";
-	struct buf b;
-
-	buf_init(&b, 4096);
-	if (is_v1(c->head->path)) {
-		failure_put(&b, f);
-	} else {
-		type = "text/plain; charset=utf-8";
-		buf_put_str(&b, f->message);
-		buf_put_byte(&b, '\n');
-	}
-	answer(c, f->status, type, buf_span(&b));
-	buf_fini(&b);
-}
-
-static void
-answer_error(
-    struct call *c, unsigned status, const char *type, const char *code, const char *message)
-{
-	struct failure f = { .status = status, .type = type, .code = code };
-
-	snprintf(f.message, sizeof(f.message), "%s", message);
-	answer_failure(c, &f);
-}
-
-static void
-not_found(struct call *c)
-{
-	answer_error(c, 404, "not_found_error", "not_found", "There is nothing at this path.");
-}
 
 /* --- what answers --- */
 
@@ -107,7 +27,8 @@ get_health(struct call *c)
 	buf_init(&b, 4096);
 	buf_put_str(&b, "{\"status\":\"OK\",\"version\":\"");
 	buf_put_str(&b, build_version);
-	buf_put_str(&b, "\",\"tee_enabled\":false,\"worker_restarts\":");
+	buf_put_str(&b, gw->opt->enclave ? "\",\"tee_enabled\":true" : "\",\"tee_enabled\":false");
+	buf_put_str(&b, ",\"worker_restarts\":");
 	buf_put_u64(&b, atomic_load(&gw->note->restarts));
 	buf_put_str(&b, ",\"providers\":{");
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
@@ -119,7 +40,7 @@ get_health(struct call *c)
 		any = true;
 	}
 	buf_put_str(&b, "}}");
-	answer_json(c, &b);
+	call_answer_json(c, &b);
 }
 
 static void
@@ -128,14 +49,14 @@ get_signing_key(struct call *c)
 	struct buf b;
 
 	buf_init(&b, 16384);
-	config_put_signing_key(c->loop->gw, &b);
-	answer_json(c, &b);
+	config_put_signing_key(c->loop->gw, c->loop->enclave, &b);
+	call_answer_json(c, &b);
 }
 
 static void
 get_jwks(struct call *c)
 {
-	answer(c, 200, "application/json", buf_span(&c->loop->gw->jwks_body));
+	call_answer(c, 200, "application/json", buf_span(&c->loop->enclave->jwks));
 }
 
 /* ?sha256= names a configuration by its hash; there is one until provisioning exists. */
@@ -153,9 +74,9 @@ get_config(struct call *c)
 		span_eq(span_cut(c->head->query, 7, c->head->query.n), buf_span(&want)));
 	buf_fini(&want);
 	if (fits)
-		answer(c, 200, "application/json", buf_span(&gw->config_body));
+		call_answer(c, 200, "application/json", buf_span(&gw->config_body));
 	else
-		answer_error(
+		call_fail(
 		    c, 404, "not_found_error", "not_found", "No configuration with this sha256.");
 }
 
@@ -189,7 +110,7 @@ get_models(struct call *c)
 		put_model(&b, &models->model[i]);
 	}
 	buf_put_str(&b, "]}");
-	answer_json(c, &b);
+	call_answer_json(c, &b);
 }
 
 static void
@@ -200,12 +121,12 @@ get_model(struct call *c)
 	struct buf b;
 
 	if (m == NULL) {
-		answer_error(c, 404, "not_found_error", "model_not_found", "No such model.");
+		call_fail(c, 404, "not_found_error", "model_not_found", "No such model.");
 		return;
 	}
 	buf_init(&b, 4096);
 	put_model(&b, m);
-	answer_json(c, &b);
+	call_answer_json(c, &b);
 }
 
 static void
@@ -215,9 +136,9 @@ get_receipt(struct call *c)
 
 	buf_init(&b, RECEIPT_MAX_BYTES);
 	if (receipts_get(c->loop->gw->receipts, c->rest, &b) && !failed(buf_check(&b)))
-		answer(c, 200, "application/jose", buf_span(&b));
+		call_answer(c, 200, "application/jose", buf_span(&b));
 	else
-		answer_error(c, 404, "not_found_error", "receipt_not_found",
+		call_fail(c, 404, "not_found_error", "receipt_not_found",
 		    "No receipt under this id: it never was, or it made room for newer ones.");
 	buf_fini(&b);
 }
@@ -230,34 +151,42 @@ get_metrics(struct call *c)
 	buf_init(&b, 4 << 20);
 	metrics_print(&b);
 	if (failed(buf_check(&b)))
-		answer_error(c, 500, "server_error", "internal_error", "out of memory");
+		call_fail(c, 500, "server_error", "internal_error", "out of memory");
 	else
-		answer(c, 200, "text/plain; version=0.0.4; charset=utf-8", buf_span(&b));
+		call_answer(c, 200, "text/plain; version=0.0.4; charset=utf-8", buf_span(&b));
 	buf_fini(&b);
 }
 
 static void
 post_shutdown(struct call *c)
 {
-	answer(c, 202, "application/json", SPAN_LIT("{\"status\":\"shutting down\"}"));
+	call_answer(c, 202, "application/json", SPAN_LIT("{\"status\":\"shutting down\"}"));
 	gateway_shutdown(c->loop->gw);
 }
 
 /* --- which --- */
 
-enum { PUBLIC = 1, OPERATOR = 2 };
+/*
+ * PUBLIC and OPERATOR: on every listener, and through proxies too.
+ * NITRIDING: as its router does it, HEAD is 405, and 405 has no body.
+ */
+enum { PUBLIC = 1, OPERATOR = 2, NITRIDING = 4 };
 
 /* A path that ends in a slash stands for one further segment. */
 static const struct route {
 	const char *path, *method;
 	int audience;
-	void (*run)(struct call *c); /* NULL: an inference request */
+	void (*run)(struct call *c); /* NULL: POST: an inference request; GET: a document */
 	enum endpoint endpoint;
 } routes[] = {
-	{ "/health", "GET", PUBLIC, get_health, 0 },
+	{ "/health", "GET", PUBLIC | OPERATOR, get_health, 0 },
 	{ "/signing-key", "GET", PUBLIC, get_signing_key, 0 },
 	{ "/.well-known/jwks.json", "GET", PUBLIC, get_jwks, 0 },
 	{ "/.well-known/tee-config", "GET", PUBLIC, get_config, 0 },
+	{ "/enclave", "GET", PUBLIC | NITRIDING, enclave_get_index, 0 },
+	{ "/enclave/attestation", "GET", PUBLIC | NITRIDING, NULL, 0 },
+	{ "/enclave/config", "GET", PUBLIC | NITRIDING, enclave_get_config, 0 },
+	{ "/enclave/soft-root.pem", "GET", PUBLIC | NITRIDING, enclave_get_soft_root, 0 },
 	{ "/v1/models", "GET", PUBLIC, get_models, 0 },
 	{ "/v1/models/", "GET", PUBLIC, get_model, 0 },
 	{ "/v1/receipts/", "GET", PUBLIC, get_receipt, 0 },
@@ -288,14 +217,19 @@ find_route(struct span path, struct span *rest)
 	return NULL;
 }
 
-/* H2: operator routes are not there for whoever comes over TLS, through a proxy, or a browser. */
+/*
+ * H2: operator routes are not there for whoever comes over TLS, through a proxy, or a browser; and
+ * an enclave's plain listener is the operator's alone (section 4).
+ */
 static bool
-may_see(const struct route *r, struct exchange *x, const struct http_head *head)
+may_see(
+    const struct loop *l, const struct route *r, struct exchange *x, const struct http_head *head)
 {
 	static const char *const foreign[] = { "x-forwarded-for", "forwarded", "via", "origin" };
 
-	if (r->audience == PUBLIC)
-		return true;
+	if (r->audience != OPERATOR)
+		return (r->audience & OPERATOR) != 0 || !l->gw->opt->enclave ||
+		    exchange_origin(x)->tls;
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
 		if (http_field_get(head, foreign[i], NULL).p != NULL)
 			return false;
@@ -310,7 +244,7 @@ preflight(struct call *c)
 	    SPAN_LIT("Authorization, Content-Type, PAYMENT-SIGNATURE, X-Upto-Session, "
 		     "X-Settlement-Type, X-Request-Id, TEE-Signature, TEE-Nonce"));
 	reply_add(&c->reply, "Access-Control-Max-Age", SPAN_LIT("86400"));
-	answer(c, 204, NULL, SPAN_NONE);
+	call_answer(c, 204, NULL, SPAN_NONE);
 }
 
 static void
@@ -318,12 +252,24 @@ wrong_method(struct call *c, const struct route *r)
 {
 	bool get = strcmp(r->method, "GET") == 0;
 
+	if ((r->audience & NITRIDING) != 0) {
+		reply_add(&c->reply, "Allow", SPAN_LIT("GET, OPTIONS"));
+		call_answer(c, 405, NULL, SPAN_NONE);
+		return;
+	}
 	reply_add(&c->reply, "Allow",
-	    get ? r->audience == PUBLIC ? SPAN_LIT("GET, HEAD, OPTIONS") : SPAN_LIT("GET, HEAD")
-		: r->audience == PUBLIC ? SPAN_LIT("POST, OPTIONS")
-					: SPAN_LIT("POST"));
-	answer_error(c, 405, "invalid_request_error", "method_not_allowed",
+	    get ? (r->audience & PUBLIC) != 0 ? SPAN_LIT("GET, HEAD, OPTIONS")
+					      : SPAN_LIT("GET, HEAD")
+		: (r->audience & PUBLIC) != 0 ? SPAN_LIT("POST, OPTIONS")
+					      : SPAN_LIT("POST"));
+	call_fail(c, 405, "invalid_request_error", "method_not_allowed",
 	    "This path does not take this method.");
+}
+
+static bool
+is_inference(const struct route *r)
+{
+	return r->run == NULL && strcmp(r->method, "POST") == 0;
 }
 
 static void *
@@ -338,42 +284,52 @@ on_head(void *server, struct exchange *x, const struct http_head *head)
 	const struct route *r = find_route(head->path, &c.rest);
 	bool get = span_eq(head->method, SPAN_LIT("GET")) ||
 	    span_eq(head->method, SPAN_LIT("HEAD"));
-	bool seen = r != NULL && may_see(r, x, head);
-	bool is_public = seen && r->audience == PUBLIC;
+	bool seen = r != NULL && may_see(loop, r, x, head);
+	bool is_public = seen && (r->audience & PUBLIC) != 0;
 	struct rq *rq;
 
-	if (seen && r->run == NULL && span_eq(head->method, SPAN_LIT("POST"))) {
+	if (seen && is_inference(r) && span_eq(head->method, SPAN_LIT("POST"))) {
 		if ((rq = rq_begin(loop, x, head, r->endpoint)) == NULL)
 			exchange_abort(x);
 		return rq;
 	}
 	reply_begin(&c.reply, head, is_public);
 	if (!seen) {
-		not_found(&c);
+		call_not_found(&c);
 		return NULL;
 	}
 	c.route = r->path;
-	if (span_eq(head->method, SPAN_LIT("OPTIONS")) && r->audience == PUBLIC)
+	if (span_eq(head->method, SPAN_LIT("OPTIONS")) && (r->audience & PUBLIC) != 0)
 		preflight(&c);
 	else if (get ? strcmp(r->method, "GET") != 0 : !span_eq(head->method, span_str(r->method)))
 		wrong_method(&c, r);
-	else if (r->run == NULL)
+	else if ((r->audience & NITRIDING) != 0 && !span_eq(head->method, SPAN_LIT("GET")))
 		wrong_method(&c, r);
+	else if (r->run == NULL)
+		return attestation_begin(loop, x, head, r->path);
 	else
 		r->run(&c);
 	return NULL;
 }
 
+/* Of the two kinds of handlers; both begin with their magic. */
+static bool
+is_rq(const void *handler)
+{
+	return *(const unsigned *)handler == RQ_MAGIC;
+}
+
 static void
 on_body(void *handler, struct span body)
 {
-	rq_on_body(handler, body);
+	if (is_rq(handler)) /* who waits for a document asked for no body */
+		rq_on_body(handler, body);
 }
 
 static void
 on_room(void *handler)
 {
-	if (handler != NULL)
+	if (handler != NULL && is_rq(handler))
 		rq_on_room(handler);
 }
 
@@ -387,8 +343,12 @@ on_hangup(void *handler)
 static void
 on_gone(void *handler, bool delivered)
 {
-	if (handler != NULL)
+	if (handler == NULL)
+		return;
+	if (is_rq(handler))
 		rq_on_gone(handler, delivered);
+	else
+		attestation_on_gone(handler);
 }
 
 /* What the wire refused: answered here, so that it has the same fields and the same log line. */
@@ -425,16 +385,20 @@ wire_error(void *server, void *handler, struct exchange *x, const struct http_he
 		}
 	snprintf(f.message, sizeof(f.message), "%s", what);
 	f.retry_after_s = status == 503 ? 1 : 0;
-	if (handler != NULL) {
+	if (handler != NULL && is_rq(handler)) {
 		rq_on_wire_error(handler, &f);
+		return;
+	}
+	if (handler != NULL) {
+		attestation_on_wire_error(handler, &f);
 		return;
 	}
 	if (r != NULL)
 		c.route = r->path;
-	reply_begin(&c.reply, head, r != NULL && r->audience == PUBLIC);
+	reply_begin(&c.reply, head, r != NULL && (r->audience & PUBLIC) != 0);
 	if (f.retry_after_s > 0)
 		reply_add(&c.reply, "Retry-After", SPAN_LIT("1"));
-	answer_failure(&c, &f);
+	call_fail_with(&c, &f);
 }
 
 const struct exchange_ops routes_ops = { on_head, on_body, on_room, on_hangup, on_gone,

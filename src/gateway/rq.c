@@ -7,6 +7,7 @@
 
 #include "core/limits.h"
 #include "crypto/rng.h"
+#include "gateway/enclave.h"
 #include "http/budget.h"
 #include "receipt/canonical.h"
 #include "sys/clock.h"
@@ -305,6 +306,9 @@ grant(struct rq *rq)
 	struct span model;
 	char uuid[UUID_LEN];
 
+	if (!enclave_clock_trusted(rq->loop->enclave))
+		return rq_fail(rq, 503, "server_error", "clock_untrusted",
+		    "The clock of this enclave cannot be trusted.");
 	if (!rq->upstream->configured)
 		return rq_fail(rq, 503, "server_error", "provider_not_configured",
 		    "The provider %s has no key on this gateway.",

@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "gateway/config.h"
 #include "gateway/credentials.h"
+#include "gateway/enclave.h"
 #include "gateway/routes.h"
 #include "net/tls.h"
 #include "sys/harden.h"
@@ -41,6 +42,7 @@ loop_stop(struct loop *l)
 	l->egress = NULL;
 	key_client_free(l->keys);
 	l->keys = NULL;
+	enclave_close(l->enclave);
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_close((uv_handle_t *)&l->deadline, NULL);
 	uv_close((uv_handle_t *)&l->poll, NULL);
@@ -128,7 +130,9 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 		.loop = &l->uv, .loop_index = l->index, .ops = &routes_ops, .ctx = l
 	};
 	char roots[64];
-	struct egress_options egress = { .loop = &l->uv, .ca_file = roots, .allow_plain = true };
+	struct egress_options egress = {
+		.loop = &l->uv, .ca_file = roots, .allow_plain = !gw->opt->enclave
+	};
 
 	snprintf(roots, sizeof(roots), "/proc/self/fd/%d", gw->ca_fd);
 	if (uv_loop_init(&l->uv) != 0)
@@ -166,6 +170,7 @@ loop_fini(struct loop *l)
 		uv_run(&l->uv, UV_RUN_DEFAULT);
 		uv_loop_close(&l->uv);
 	}
+	enclave_free(l->enclave);
 }
 
 static void *
@@ -235,6 +240,8 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		TRY(loop_init(l, listeners, channel[i]));
 	}
 	TRY(publish(gw));
+	for (unsigned i = 0; i < gw->opt->loops; i++)
+		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
 	TRY(landlock_enter(SANDBOX_WORKER));

@@ -13,6 +13,8 @@
 #include "core/limits.h"
 #include "core/wipe.h"
 #include "crypto/heap.h"
+#include "enclave/softnsm.h"
+#include "keyholder/attester.h"
 #include "keyholder/channel.h"
 #include "keyholder/keys.h"
 #include "keyholder/proto.h"
@@ -34,6 +36,8 @@ enum { ANSWER_WAIT_MS = 5000, THREADS_MAX = 64 };
 
 struct holder {
 	struct keys *keys;
+	struct soft_nsm *soft; /* NULL: the module is real */
+	struct attester *attester;
 	struct job_queue queue;
 	struct channel **channel;
 	struct pollfd *poll; /* one a channel, then the signals, then the supervisor */
@@ -166,6 +170,25 @@ queue_request(
 	put_answer(next_answer(h), r, FAIL(BUSY, "key holder: queue"), SPAN_NONE);
 }
 
+/* Of documents: ours is at hand, others wait for the module. */
+static void
+take_attest(struct holder *h, struct channel *c, const struct key_request *r)
+{
+	struct buf body;
+	struct err e;
+
+	if (r->type == KEY_ATTEST) {
+		if (!attester_put(h->attester, c, r))
+			put_answer(
+			    next_answer(h), r, FAIL(BUSY, "key holder: documents"), SPAN_NONE);
+		return;
+	}
+	buf_init(&body, KEY_MESSAGE_MAX_BYTES - 64);
+	e = attester_put_own(h->attester, &body);
+	put_answer(next_answer(h), r, e, buf_span(&body));
+	buf_fini(&body);
+}
+
 /*
  * One request: answered at once, queued, or the end of its channel. An ES256 signature costs less
  * than to wake a thread that makes it.
@@ -190,6 +213,8 @@ take_request(struct holder *h, struct channel *c, struct span datagram)
 		put_answer(next_answer(h), &r, e, s);
 	} else if (r.type == KEY_CHAT) {
 		queue_request(h, c, &r, datagram);
+	} else if (r.type == KEY_ATTEST || r.type == KEY_OWN) {
+		take_attest(h, c, &r);
 	} else {
 		work(h->keys, &r, next_answer(h));
 	}
@@ -321,6 +346,30 @@ make_keys(struct holder *h, const char *platform)
 	return OK;
 }
 
+/* A5: what is no simulation has a real module, or does not start. */
+static struct err
+open_module(struct holder *h, const struct keyholder_options *opt)
+{
+	bool simulation = span_eq(span_str(opt->platform), SPAN_LIT("local-simulation"));
+	struct attester_options a = { 0 };
+	struct key_facts f;
+
+	if (simulation != (opt->nsm == NULL))
+		return FAIL(SYSTEM, "A5: the security module does not fit the mode");
+	if (simulation) {
+		TRY(soft_nsm_new(&h->soft, opt->soft_pcrs, clock_unix_ms));
+		a.nsm = soft_nsm_port(h->soft);
+		a.root = soft_nsm_get_root(h->soft);
+	} else {
+		a.nsm = nsm_device_port(opt->nsm);
+	}
+	TRY(keys_facts(h->keys, &f));
+	a.tls_cert = f.tls_cert;
+	a.signing_spki = f.signing_spki;
+	a.receipt_spki = f.receipt_spki;
+	return attester_new(&h->attester, &a);
+}
+
 static struct err
 start_threads(struct holder *h, unsigned n)
 {
@@ -337,7 +386,7 @@ start_threads(struct holder *h, unsigned n)
 			h->n_threads++;
 	}
 	pthread_attr_destroy(&attr);
-	return e;
+	return failed(e) ? e : attester_start(h->attester);
 }
 
 static struct err
@@ -373,9 +422,11 @@ run(struct holder *h, const struct keyholder_options *opt)
 	TRY(open_channels(h, opt));
 	TRY(keep_provisioned(h, opt->provisioned));
 	TRY(make_keys(h, opt->platform));
+	TRY(open_module(h, opt));
 	TRY(landlock_enter(SANDBOX_KEYHOLDER));
 	TRY(start_threads(h, opt->threads));
-	TRY(sandbox_enter(SANDBOX_KEYHOLDER));
+	TRY(opt->nsm == NULL ? sandbox_enter(SANDBOX_KEYHOLDER)
+			     : sandbox_enter_asking(SANDBOX_KEYHOLDER, opt->nsm->fd, NSM_IOCTL));
 	return serve(h);
 }
 
@@ -389,6 +440,8 @@ stop(struct holder *h)
 	for (unsigned i = 0; i < h->n_threads; i++)
 		pthread_join(h->thread[i], NULL);
 	job_queue_fini(&h->queue);
+	attester_free(h->attester);
+	soft_nsm_free(h->soft);
 	keys_free(h->keys);
 	heap_close();
 	harden_unmap(h->provisioned, h->provisioned_len);

@@ -8,6 +8,8 @@
 #include <stddef.h>
 
 #include "core/span.h"
+#include "enclave/device.h"
+#include "enclave/measurements.h"
 
 struct keyholder_options {
 	const int *channel; /* one socket pair end for each loop of the worker */
@@ -18,8 +20,14 @@ struct keyholder_options {
 	 */
 	int control;
 	struct span provisioned; /* what each worker may ask for once; a copy is kept, locked */
-	const char *platform;	 /* "local-simulation" or "aws-nitro": written into every receipt */
-	unsigned threads;	 /* signing threads; 2 */
+	/*
+	 * The security module of an enclave, open; its descriptor is ours. NULL: a software module
+	 * is made, which "aws-nitro" does not take (A5).
+	 */
+	struct nsm_device *nsm;
+	const struct measurements *soft_pcrs; /* of the software module; NULL: zero */
+	const char *platform; /* "local-simulation" or "aws-nitro": written into every receipt */
+	unsigned threads;     /* signing threads; 2 */
 };
 
 /*

@@ -24,13 +24,13 @@ enum { READ_BATCH = WINDOW };
 
 /*
  * One request. It is in `waiting` until its datagram was sent, then in `sent` until its answer
- * came. fn == NULL: cancelled or timed out, but the answer is still to come.
+ * came; one for a document is in `documents` from the start. fn == NULL: cancelled or timed out, but the answer is still to come.
  */
 struct key_ticket {
 	TAILQ_ENTRY(key_ticket) link;
 	struct key_client *client;
 	enum key_type type;
-	bool is_sent;
+	enum { WAITING, SENT, DOCUMENT } place;
 	uint64_t number;
 	uint64_t due_ms;   /* of the loop's clock */
 	uint64_t asked_us; /* of the monotonic clock */
@@ -49,8 +49,8 @@ struct key_client {
 	unsigned handles; /* that uv has not closed yet */
 	int fd, events;
 	bool lost, closing, full;
-	struct ticket_list waiting, sent; /* both in the order of their deadlines */
-	size_t n_waiting, n_sent;
+	struct ticket_list waiting, sent, documents; /* each in the order of its deadlines */
+	size_t n_waiting, n_sent, n_documents;
 	uint64_t next_number;
 	void (*on_lost)(void *ctx);
 	void *ctx;
@@ -65,12 +65,19 @@ ticket_remove(struct key_ticket *t)
 {
 	struct key_client *c = t->client;
 
-	if (t->is_sent) {
-		TAILQ_REMOVE(&c->sent, t, link);
-		c->n_sent--;
-	} else {
+	switch (t->place) {
+	case WAITING:
 		TAILQ_REMOVE(&c->waiting, t, link);
 		c->n_waiting--;
+		break;
+	case SENT:
+		TAILQ_REMOVE(&c->sent, t, link);
+		c->n_sent--;
+		break;
+	case DOCUMENT:
+		TAILQ_REMOVE(&c->documents, t, link);
+		c->n_documents--;
+		break;
 	}
 	buf_fini(&t->message);
 	free(t);
@@ -115,7 +122,7 @@ flush(struct key_client *c)
 		}
 		TAILQ_REMOVE(&c->waiting, t, link);
 		c->n_waiting--;
-		t->is_sent = true;
+		t->place = SENT;
 		TAILQ_INSERT_TAIL(&c->sent, t, link);
 		c->n_sent++;
 		buf_fini(&t->message);
@@ -128,7 +135,9 @@ first_of(const struct key_client *c)
 {
 	struct key_ticket *t = TAILQ_FIRST(&c->sent);
 
-	return t != NULL ? t : TAILQ_FIRST(&c->waiting);
+	if (t == NULL)
+		t = TAILQ_FIRST(&c->waiting);
+	return t != NULL ? t : TAILQ_FIRST(&c->documents);
 }
 
 /* The key holder is gone: everything that waits fails, then the owner is told. */
@@ -170,23 +179,37 @@ static void
 count(const struct key_ticket *t)
 {
 	static const char *const kind[] = {
-		[KEY_CHAT] = "chat", [KEY_RECEIPT] = "receipt", [KEY_CONFIG] = "config"
+		[KEY_CHAT] = "chat",
+		[KEY_RECEIPT] = "receipt",
+		[KEY_CONFIG] = "config",
+		[KEY_ATTEST] = "attestation",
+		[KEY_OWN] = NULL, /* made before it was asked for */
 	};
 
+	if (kind[t->type] == NULL)
+		return;
 	metric_add(METRIC_SIGNATURES, kind[t->type], NULL, 1);
 	metric_observe(
 	    METRIC_SIGN_SECONDS, NULL, (double)(clock_monotonic_us() - t->asked_us) / 1e6);
 }
 
 static struct key_ticket *
-find_sent(const struct key_client *c, uint64_t number)
+find_in(const struct ticket_list *list, uint64_t number)
 {
 	struct key_ticket *t;
 
-	for (t = TAILQ_FIRST(&c->sent); t != NULL; t = TAILQ_NEXT(t, link))
+	for (t = TAILQ_FIRST(list); t != NULL; t = TAILQ_NEXT(t, link))
 		if (t->number == number)
 			return t;
 	return NULL;
+}
+
+static struct key_ticket *
+find_sent(const struct key_client *c, uint64_t number)
+{
+	struct key_ticket *t = find_in(&c->sent, number);
+
+	return t != NULL ? t : find_in(&c->documents, number);
 }
 
 /* FALSE: not an answer to anything we asked. */
@@ -224,7 +247,7 @@ on_event(uv_poll_t *poll, int status, int events)
 		if (c->closing)
 			return;
 		/* Nothing else is to come; what should not, poll tells. */
-		if (c->n_sent == 0)
+		if (c->n_sent + c->n_documents == 0)
 			break;
 	}
 	flush(c);
@@ -237,16 +260,27 @@ on_idle(uv_idle_t *idle)
 	flush(idle->data);
 }
 
+/* The first that somebody still waits for. */
+static struct key_ticket *
+first_wanted(const struct ticket_list *list)
+{
+	struct key_ticket *t;
+
+	for (t = TAILQ_FIRST(list); t != NULL; t = TAILQ_NEXT(t, link))
+		if (t->fn != NULL)
+			return t;
+	return NULL;
+}
+
 /* The ticket with the next deadline that somebody still waits for. */
 static struct key_ticket *
 next_due(const struct key_client *c)
 {
-	struct key_ticket *t;
+	struct key_ticket *t = first_wanted(&c->sent), *d = first_wanted(&c->documents);
 
-	for (t = TAILQ_FIRST(&c->sent); t != NULL; t = TAILQ_NEXT(t, link))
-		if (t->fn != NULL)
-			return t;
-	return TAILQ_FIRST(&c->waiting);
+	if (t == NULL)
+		t = TAILQ_FIRST(&c->waiting);
+	return t == NULL || (d != NULL && d->due_ms < t->due_ms) ? d : t;
 }
 
 static void
@@ -255,7 +289,7 @@ time_out(struct key_ticket *t)
 	static const char what[] = "key holder: no answer in SIGN_MS";
 	key_answer_fn *fn = t->fn;
 
-	if (!t->is_sent) {
+	if (t->place == WAITING) {
 		ticket_finish(t, FAIL(TIMEOUT, what), SPAN_NONE);
 		return;
 	}
@@ -312,6 +346,7 @@ key_client_new(
 	c->ctx = ctx;
 	TAILQ_INIT(&c->waiting);
 	TAILQ_INIT(&c->sent);
+	TAILQ_INIT(&c->documents);
 	if (uv_poll_init(loop, &c->poll, fd) != 0) {
 		free(c);
 		return FAIL(SYSTEM, "key client: poll");
@@ -346,17 +381,13 @@ key_client_has_room(const struct key_client *c)
 	return !c->lost && c->n_waiting + c->n_sent < ROOM;
 }
 
+/* A ticket in no list yet, with its datagram. */
 static struct err
-ask(struct key_client *c, struct key_request *r, key_answer_fn *fn, void *ctx,
-    struct key_ticket **ticket)
+make_ticket(struct key_ticket **out, struct key_client *c, struct key_request *r, key_answer_fn *fn,
+    void *ctx)
 {
 	struct key_ticket *t;
 
-	*ticket = NULL;
-	if (c->lost)
-		return FAIL(SYSTEM, "key holder: gone");
-	if (c->n_waiting + c->n_sent >= PENDING_MAX)
-		return FAIL(BUSY, "key client: too many wait for a signature");
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		return FAIL(NOMEM, "key client: memory");
 	t->client = c;
@@ -373,6 +404,22 @@ ask(struct key_client *c, struct key_request *r, key_answer_fn *fn, void *ctx,
 		free(t);
 		return FAIL(TOO_LARGE, "key client: request");
 	}
+	*out = t;
+	return OK;
+}
+
+static struct err
+ask(struct key_client *c, struct key_request *r, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	struct key_ticket *t;
+
+	*ticket = NULL;
+	if (c->lost)
+		return FAIL(SYSTEM, "key holder: gone");
+	if (c->n_waiting + c->n_sent >= PENDING_MAX)
+		return FAIL(BUSY, "key client: too many wait for a signature");
+	TRY(make_ticket(&t, c, r, fn, ctx));
 	TAILQ_INSERT_TAIL(&c->waiting, t, link);
 	c->n_waiting++;
 	uv_idle_start(&c->idle, on_idle);
@@ -422,13 +469,63 @@ key_sign_config(struct key_client *c, struct span config, key_answer_fn *fn, voi
 	return ask_text(c, KEY_CONFIG, config, CONFIG_MAX_BYTES, fn, ctx, ticket);
 }
 
+/* Sent at once or not at all. */
+static struct err
+ask_document(struct key_client *c, struct key_request *r, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	struct key_ticket *t;
+
+	*ticket = NULL;
+	if (c->lost)
+		return FAIL(SYSTEM, "key holder: gone");
+	/* One place is left for our own. */
+	if (c->n_documents >= ATTEST_QUEUE_MAX + (r->type == KEY_OWN))
+		return FAIL(BUSY, "key client: too many wait for a document");
+	TRY(make_ticket(&t, c, r, fn, ctx));
+	if (send(c->fd, t->message.p, t->message.n, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	    (ssize_t)t->message.n) {
+		buf_fini(&t->message);
+		free(t);
+		return FAIL(BUSY, "key client: no room for a request");
+	}
+	buf_fini(&t->message);
+	t->place = DOCUMENT;
+	TAILQ_INSERT_TAIL(&c->documents, t, link);
+	c->n_documents++;
+	arm(c);
+	*ticket = t;
+	return OK;
+}
+
+struct err
+key_attest(struct key_client *c, struct span nonce, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	struct key_request r = { .type = KEY_ATTEST, .body = nonce };
+
+	*ticket = NULL;
+	/* What the key holder would take for a broken channel is refused before it gets there. */
+	if (nonce.n == 0 || nonce.n > ATTEST_NONCE_MAX_BYTES)
+		return FAIL(TOO_LARGE, "key client: length of a nonce");
+	return ask_document(c, &r, fn, ctx, ticket);
+}
+
+struct err
+key_own_document(struct key_client *c, key_answer_fn *fn, void *ctx, struct key_ticket **ticket)
+{
+	struct key_request r = { .type = KEY_OWN };
+
+	return ask_document(c, &r, fn, ctx, ticket);
+}
+
 void
 key_cancel(struct key_ticket *t)
 {
 	if (t == NULL)
 		return;
 	/* The answer to what was sent still comes, and takes its place in the window till then. */
-	if (t->is_sent)
+	if (t->place != WAITING)
 		t->fn = NULL;
 	else
 		ticket_remove(t);

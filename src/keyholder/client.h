@@ -78,6 +78,18 @@ MUST_USE struct err key_sign_receipt(struct key_client *c, struct span members, 
 /* The published configuration's compact JWS. */
 MUST_USE struct err key_sign_config(struct key_client *c, struct span config, key_answer_fn *fn,
     void *ctx, struct key_ticket **ticket);
+
+/*
+ * An attestation document over a nonce of 1 to ATTEST_NONCE_MAX_BYTES. Never waits in the loop, so
+ * that signatures cannot stand behind strangers' questions: BUSY, at once or as the answer, when
+ * enough of them are under way.
+ */
+MUST_USE struct err key_attest(struct key_client *c, struct span nonce, key_answer_fn *fn,
+    void *ctx, struct key_ticket **ticket);
+/* Our own document, from the key holder's memory: a struct key_own (proto.h), encoded. */
+MUST_USE struct err
+key_own_document(struct key_client *c, key_answer_fn *fn, void *ctx, struct key_ticket **ticket);
+
 /* NULL is fine. */
 void key_cancel(struct key_ticket *t);
 

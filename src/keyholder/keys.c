@@ -151,6 +151,12 @@ keys_locked(const struct keys *k)
 	return k->locked;
 }
 
+struct err
+keys_facts(const struct keys *k, struct key_facts *f)
+{
+	return key_facts_parse(f, span_of(k->identity, k->identity_len));
+}
+
 static struct err
 answer_chat(const struct keys *k, const struct key_request *r, uint64_t now_unix_s, struct buf *b)
 {
@@ -180,7 +186,9 @@ keys_answer(const struct keys *k, const struct key_request *r, uint64_t now_unix
 		    span_str(k->platform), now_unix_s, r->body);
 	case KEY_CONFIG:
 		return jws_sign(b, k->receipt, CONFIG_TYP, r->body);
-	case KEY_PROVISIONED: /* not a matter of keys: child.c has them */
+	case KEY_PROVISIONED: /* not matters of keys: child.c and attester.c have them */
+	case KEY_ATTEST:
+	case KEY_OWN:
 		break;
 	}
 	return FAIL(MALFORMED, "key protocol: type");

@@ -25,6 +25,8 @@ enum { CHAT_CLOCK_TOLERANCE_S = 5 }; /* K3: a chat's time against ours */
 MUST_USE struct err keys_make(struct keys **out, const char *platform, uint64_t now_unix_s);
 /* Wipes them. */
 void keys_free(struct keys *k);
+/* Its public parts, and the TLS key; borrowed for the life of the keys. Errors: MALFORMED. */
+MUST_USE struct err keys_facts(const struct keys *k, struct key_facts *f);
 /* FALSE when the identity, which holds the TLS key, may be paged out. */
 bool keys_locked(const struct keys *k);
 

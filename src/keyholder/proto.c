@@ -74,7 +74,7 @@ take_header(struct span *s, uint8_t mark, enum key_type *type, uint64_t *ticket)
 		return FAIL(MALFORMED, "key protocol: no header");
 	if (version != VERSION)
 		return FAIL(MALFORMED, "key protocol: version");
-	if (wire_type < (mark | KEY_IDENTITY) || wire_type > (mark | KEY_PROVISIONED))
+	if (wire_type < (mark | KEY_IDENTITY) || wire_type > (mark | KEY_OWN))
 		return FAIL(MALFORMED, "key protocol: type");
 	*type = (enum key_type)(wire_type & ~(uint64_t)mark);
 	return OK;
@@ -109,6 +109,14 @@ key_request_parse(struct key_request *r, struct span datagram)
 		if (s.n != 0)
 			return FAIL(MALFORMED, "key protocol: provisioned takes nothing");
 		return OK;
+	case KEY_OWN:
+		if (s.n != 0)
+			return FAIL(MALFORMED, "key protocol: own takes nothing");
+		return OK;
+	case KEY_ATTEST:
+		if (s.n == 0 || s.n > ATTEST_NONCE_MAX_BYTES)
+			return FAIL(MALFORMED, "key protocol: length of a nonce");
+		break;
 	case KEY_CHAT:
 		if (s.n != CHAT_LEN)
 			return FAIL(MALFORMED, "key protocol: length of a chat request");
@@ -207,5 +215,33 @@ key_facts_parse(struct key_facts *f, struct span body)
 	take_copy(&s, f->wallet_address, ADDRESS_LEN);
 	if (s.p == NULL || s.n != 0)
 		return FAIL(MALFORMED, "key protocol: length of the identity");
+	return OK;
+}
+
+void
+key_own_put(struct buf *b, const struct key_own *own)
+{
+	put_u64(b, own->made_unix_s);
+	put_u64(b, (uint64_t)own->clock_offset_ms);
+	for (size_t i = 0; i < KEY_OWN_PCRS; i++)
+		buf_put(b, span_of(own->pcr[i], KEY_PCR_LEN));
+	put_part(b, own->root);
+	put_part(b, own->document);
+}
+
+struct err
+key_own_parse(struct key_own *own, struct span body)
+{
+	struct span s = body;
+
+	*own = (struct key_own){ 0 };
+	own->made_unix_s = take_number(&s, 8);
+	own->clock_offset_ms = (int64_t)take_number(&s, 8);
+	for (size_t i = 0; i < KEY_OWN_PCRS; i++)
+		take_copy(&s, own->pcr[i], KEY_PCR_LEN);
+	own->root = take_part(&s);
+	own->document = take_part(&s);
+	if (s.p == NULL || s.n != 0 || own->document.n == 0)
+		return FAIL(MALFORMED, "key protocol: length of our own document");
 	return OK;
 }

@@ -22,6 +22,8 @@ enum key_type {
 	KEY_CONFIG = 4,	  /* the published configuration's JWS */
 	/* what a worker needs of the operator's secrets: right after the identity, once */
 	KEY_PROVISIONED = 5,
+	KEY_ATTEST = 6, /* an attestation document over a stranger's nonce */
+	KEY_OWN = 7,	/* our own document, and what the security module says of us */
 };
 
 /* What a loop asks. */
@@ -31,7 +33,7 @@ struct key_request {
 	uint8_t request_hash[KECCAK_LEN]; /* CHAT only */
 	uint8_t output_hash[KECCAK_LEN];  /* CHAT only */
 	uint64_t timestamp_unix_s;	  /* CHAT only */
-	struct span body;		  /* RECEIPT, CONFIG: JSON text, borrowed */
+	struct span body; /* RECEIPT, CONFIG: JSON text; ATTEST: the nonce; borrowed */
 };
 
 void key_request_put(struct buf *b, const struct key_request *r);
@@ -48,7 +50,7 @@ struct key_answer {
 	enum err_code code;
 	struct span
 	    body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; PROVISIONED: what the key holder
-		     was given; else a compact JWS; borrowed */
+		     was given; ATTEST: a document; OWN: key_own; else a compact JWS; borrowed */
 };
 
 void key_answer_put(struct buf *b, const struct key_answer *a);
@@ -65,5 +67,19 @@ struct key_facts {
 void key_facts_put(struct buf *b, const struct key_facts *f);
 /* Errors: MALFORMED. */
 MUST_USE struct err key_facts_parse(struct key_facts *f, struct span body);
+
+/* The body of an OWN answer. Spans borrow. */
+enum { KEY_OWN_PCRS = 3, KEY_PCR_LEN = 48, KEY_OWN_ROOT_MAX_BYTES = 2048 };
+struct key_own {
+	uint64_t made_unix_s;	 /* when the document was made, by the system's clock */
+	int64_t clock_offset_ms; /* the system's clock less the module's, then */
+	uint8_t pcr[KEY_OWN_PCRS][KEY_PCR_LEN]; /* PCR0 to PCR2 */
+	struct span root; /* DER of a software module's root; empty: a real module */
+	struct span document;
+};
+
+void key_own_put(struct buf *b, const struct key_own *own);
+/* Errors: MALFORMED. */
+MUST_USE struct err key_own_parse(struct key_own *own, struct span body);
 
 #endif

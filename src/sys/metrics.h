@@ -27,6 +27,8 @@
 	METRIC(SIGNATURES, "signatures_total", counter, "kind", NULL, "Signatures made")      \
 	METRIC(SIGN_SECONDS, "sign_seconds", histogram, NULL, NULL,                           \
 	    "Time from asking for a signature to having it")                                  \
+	METRIC(CLOCK_OFFSET, "clock_offset_seconds", gauge, NULL, NULL,                       \
+	    "The system's clock less the security module's")                                  \
 	METRIC(WORKER_RESTARTS, "worker_restarts_total", counter, NULL, NULL,                 \
 	    "Workers started again after one died")                                           \
 	METRIC(MEMORY_BYTES, "memory_bytes", gauge, NULL, NULL, "Memory held for requests")   \

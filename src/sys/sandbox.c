@@ -273,8 +273,25 @@ add_lists(scmp_filter_ctx ctx, enum sandbox_role who)
 	return false;
 }
 
-struct err
-sandbox_enter(enum sandbox_role who)
+/* What one process alone may ask of one descriptor; fd -1: nothing. */
+struct asking {
+	int fd;
+	uint32_t request;
+};
+
+static bool
+add_asking(scmp_filter_ctx ctx, const struct asking *a)
+{
+	const struct entry e[] = {
+		CALL_IF2(ioctl, IS(0, (scmp_datum_t)a->fd), IS(1, a->request)),
+		END,
+	};
+
+	return a->fd < 0 || add(ctx, e, true);
+}
+
+static struct err
+enter(enum sandbox_role who, const struct asking *asking)
 {
 	static const char *const name[] = {
 		[SANDBOX_SUPERVISOR] = "supervisor",
@@ -294,7 +311,19 @@ sandbox_enter(enum sandbox_role who)
 	good = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
 	    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
 	    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0 && add_lists(ctx, who) &&
-	    seccomp_load(ctx) == 0;
+	    add_asking(ctx, asking) && seccomp_load(ctx) == 0;
 	seccomp_release(ctx);
 	return good ? OK : FAIL(SYSTEM, "K4: seccomp: the list cannot be put in force");
+}
+
+struct err
+sandbox_enter(enum sandbox_role who)
+{
+	return enter(who, &(struct asking){ .fd = -1 });
+}
+
+struct err
+sandbox_enter_asking(enum sandbox_role who, int fd, uint32_t request)
+{
+	return enter(who, &(struct asking){ fd, request });
 }

@@ -8,6 +8,8 @@
 #ifndef SYS_SANDBOX_H
 #define SYS_SANDBOX_H
 
+#include <stdint.h>
+
 #include "core/err.h"
 
 enum sandbox_role {
@@ -22,5 +24,7 @@ enum sandbox_role {
 
 /* For all threads of the process, and those they start. Nothing in a sanitizer's build. Errors: SYSTEM. */
 MUST_USE struct err sandbox_enter(enum sandbox_role who);
+/* The same, and ioctl(fd, request, ...) is allowed: this one request of this one descriptor. */
+MUST_USE struct err sandbox_enter_asking(enum sandbox_role who, int fd, uint32_t request);
 
 #endif

@@ -94,7 +94,13 @@ static const struct {
 	{ "no such type: 0", 1, 0, 0, ERR_MALFORMED },
 	{ "provisioned takes nothing", 1, KEY_PROVISIONED, 0, ERR_OK },
 	{ "provisioned with a byte", 1, KEY_PROVISIONED, 1, ERR_MALFORMED },
-	{ "no such type: 6", 1, 6, 1, ERR_MALFORMED },
+	{ "attest without a nonce", 1, KEY_ATTEST, 0, ERR_MALFORMED },
+	{ "attest over one byte", 1, KEY_ATTEST, 1, ERR_OK },
+	{ "attest over the longest nonce", 1, KEY_ATTEST, ATTEST_NONCE_MAX_BYTES, ERR_OK },
+	{ "attest over a longer one", 1, KEY_ATTEST, ATTEST_NONCE_MAX_BYTES + 1, ERR_MALFORMED },
+	{ "own takes nothing", 1, KEY_OWN, 0, ERR_OK },
+	{ "own with a byte", 1, KEY_OWN, 1, ERR_MALFORMED },
+	{ "no such type: 8", 1, 8, 1, ERR_MALFORMED },
 	{ "an answer is no request", 1, 0x80 | KEY_CHAT, CHAT, ERR_MALFORMED },
 	{ "version 0", 0, KEY_IDENTITY, 0, ERR_MALFORMED },
 	{ "version 2", 2, KEY_IDENTITY, 0, ERR_MALFORMED },
@@ -179,7 +185,9 @@ static const struct {
 	{ "no such status", 0x82, 6, 0, ERR_MALFORMED },
 	{ "a request is no answer", 0x02, 0, PSS_SIG_LEN, ERR_MALFORMED },
 	{ "what was provisioned", 0x85, 0, 1, ERR_OK },
-	{ "no such type", 0x86, 0, 1, ERR_MALFORMED },
+	{ "a document", 0x86, 0, 1, ERR_OK },
+	{ "no document and no error", 0x86, 0, 0, ERR_MALFORMED },
+	{ "no such type", 0x88, 0, 1, ERR_MALFORMED },
 };
 
 static void
