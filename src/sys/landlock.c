@@ -1,11 +1,12 @@
 #include "sys/landlock.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,38 +14,33 @@
 
 /* --- what may be reached --- */
 
-struct place {
-	const char *directory; /* and all below it */
-	uint64_t access;
-};
-
 /*
- * What the resolver reads with each name: hosts, resolv.conf, nsswitch.conf. Directories, because who
- * writes such a file puts a new one in its place, which a rule for the old one would not cover. The
- * CA bundle is in memory, and the log is open.
+ * What the resolver reads with each name. The rule is for the directory that a file is in, because
+ * who writes such a file puts a new one in its place, which a rule for the old one would not cover;
+ * and for the one a link leads to, as systemd-resolved's do. The CA bundle is in memory, and the log
+ * is open.
  */
-static const struct place worker[] = {
-	{ "/etc", LANDLOCK_ACCESS_FS_READ_FILE },
-	/* where /etc/resolv.conf may lead to; what is not there is passed over */
-	{ "/run/NetworkManager", LANDLOCK_ACCESS_FS_READ_FILE },
-	{ "/run/connman", LANDLOCK_ACCESS_FS_READ_FILE },
-	{ "/run/resolvconf", LANDLOCK_ACCESS_FS_READ_FILE },
-	{ "/run/systemd/resolve", LANDLOCK_ACCESS_FS_READ_FILE },
-	{ NULL, 0 },
+static const char *const worker[] = {
+	"/etc/gai.conf",
+	"/etc/host.conf",
+	"/etc/hosts",
+	"/etc/nsswitch.conf",
+	"/etc/resolv.conf",
+	NULL,
 };
 
-static const struct place nowhere[] = {
-	{ NULL, 0 },
+static const char *const nothing[] = {
+	NULL,
 };
 
 /* Of TCP: the worker reaches providers, and listens on what it inherited alone. */
 enum { BIND_TCP = 1 << 0, CONNECT_TCP = 1 << 1 };
 
 static const struct reach {
-	const struct place *places;
+	const char *const *files; /* to be read, and their neighbours */
 	uint64_t ports_closed;
 } reach[] = {
-	[SANDBOX_KEYHOLDER] = { nowhere, BIND_TCP | CONNECT_TCP },
+	[SANDBOX_KEYHOLDER] = { nothing, BIND_TCP | CONNECT_TCP },
 	[SANDBOX_WORKER] = { worker, BIND_TCP },
 };
 
@@ -84,16 +80,33 @@ landlock_version(void)
 }
 
 static bool
-allow(int rules, const struct place *p)
+allow_directory(int rules, const char *path)
 {
-	struct landlock_path_beneath_attr attr = { .allowed_access = p->access };
+	struct landlock_path_beneath_attr attr = { .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE };
 	bool good;
 
-	if ((attr.parent_fd = open(p->directory, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == EACCES;
+	/* What cannot be opened cannot be read either, and needs no rule. */
+	if ((attr.parent_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return true;
 	good = syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &attr, 0) == 0;
 	close(attr.parent_fd);
 	return good;
+}
+
+/* Where it is, and /etc: what is a link today, or absent, may be a file there tomorrow. */
+static bool
+allow(int rules, const char *file)
+{
+	char *real = realpath(file, NULL), *slash = real == NULL ? NULL : strrchr(real, '/');
+	bool good = true;
+
+	/* Not what a file in the root would open: everything. */
+	if (slash != NULL && slash != real) {
+		*slash = '\0';
+		good = allow_directory(rules, real);
+	}
+	free(real);
+	return good && allow_directory(rules, "/etc");
 }
 
 struct err
@@ -113,8 +126,8 @@ landlock_enter(enum sandbox_role who)
 	rules = (int)syscall(SYS_landlock_create_ruleset, &r, known[version].bytes, 0);
 	if (rules < 0)
 		return FAIL(SYSTEM, "K4: Landlock: rules");
-	for (const struct place *p = reach[who].places; good && p->directory != NULL; p++)
-		good = allow(rules, p);
+	for (const char *const *file = reach[who].files; good && *file != NULL; file++)
+		good = allow(rules, *file);
 	good = good && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
 	close(rules);
 	return good ? OK : FAIL(SYSTEM, "K4: Landlock: the rules cannot be put in force");

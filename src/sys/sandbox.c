@@ -180,6 +180,7 @@ static const struct entry supervisor[] = {
 	CALL(listen),
 	CALL(openat),
 	CALL(readlink),
+	CALL(readlinkat),
 	CALL(tgkill), /* of the two: abort(3), before they have lists of their own */
 	END,
 };

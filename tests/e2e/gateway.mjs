@@ -79,17 +79,18 @@ export async function runGateway(args, env = {}) {
 }
 
 /*
- * startGateway({args, env}): resolves once both listeners answer.
+ * startGateway({args, env, loops, user}): resolves once both listeners answer; user {uid, gid}: not
+ * ours.
  * url, tlsUrl		without a slash at the end
  * stop()		SIGTERM; resolves to the exit code after asserting a clean end
  * ended		promise of {code, signal}, for tests that end it themselves; then call check()
  */
-export async function startGateway({ args = [], env = {}, loops = 2 } = {}) {
+export async function startGateway({ args = [], env = {}, loops = 2, user } = {}) {
 	const [port, tlsPort] = await freePorts(2);
 	const child = spawn(gatewayProgram,
 		['--mode', 'local', '--listen', `127.0.0.1:${port}`, '--tls-listen', `127.0.0.1:${tlsPort}`,
 			'--loops', String(loops), ...args],
-		{ cwd: root, env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+		{ cwd: root, env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'], ...user });
 	let output = '', over = null;
 	child.stdout.setEncoding('utf8').on('data', text => { output += text; });
 	child.stderr.setEncoding('utf8').on('data', text => { output += text; });

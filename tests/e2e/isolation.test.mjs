@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { after, before, test } from 'node:test';
-import { exchange, json, post, startGateway } from './gateway.mjs';
+import { exchange, gatewayProgram, json, post, startGateway } from './gateway.mjs';
 import { fixture, startFakeOpenAI, stream } from './fake-openai.mjs';
 import { alive, asRoot, children, memoryHas, processes, sanitized, status, until } from './processes.mjs';
 import { readIdentity, splitStream, verifyReceipt } from './receipts-check.mjs';
@@ -173,5 +173,34 @@ test('K4: who becomes the worker\'s user cannot touch the key holder', asRoot, a
 		assert.notEqual(code, 0, attempt);
 	}
 	assert.equal(spawnSync('/bin/sh', ['-c', 'true'], { uid: 61101, gid: 61101 }).status, 0);
+	await gateway.stop();
+});
+
+// Nobody's number, for processes that are not root's.
+const user = { uid: 65534, gid: 65534 };
+
+test('K4: started as somebody else, that user cannot touch the processes either', asRoot, async t => {
+	if (spawnSync(gatewayProgram, ['--version'], user).status !== 0) {
+		t.skip('this build lies where nobody else may go');
+		return;
+	}
+	const gateway = await startGateway({ user });
+	const all = processes(gateway);
+	assert.match(gateway.stderr(), /not root: key holder and worker share its user/);
+	for (const [name, pid] of Object.entries(all)) {
+		const seen = status(pid);
+		assert.equal(seen.Uid, Array(4).fill(user.uid).join('\t'), name);
+		for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb'])
+			assert.equal(seen[set], '0'.repeat(16), `${name} ${set}`);
+		assert.equal(seen.NoNewPrivs, '1', name);
+		if (sanitized(pid))
+			continue; // stays dumpable, for LeakSanitizer
+		assert.equal(seen.Seccomp_filters, name === 'supervisor' ? '1' : '2', name);
+		for (const file of ['mem', 'maps', 'environ', 'syscall']) {
+			const { status: code } = spawnSync('/bin/sh', ['-c', `head -c 1 /proc/${pid}/${file}`], user);
+			assert.notEqual(code, 0, `${name} ${file}`);
+		}
+	}
+	assert.equal((await post(`${gateway.url}/v1/chat/completions`, streamed('echo'))).status, 200);
 	await gateway.stop();
 });

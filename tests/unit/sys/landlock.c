@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -222,6 +224,68 @@ within_reach(void **state)
 	}
 }
 
+/*
+ * A machine whose resolv.conf is a link, as systemd-resolved makes it: an /etc of its own in a mount
+ * namespace. 99: that cannot be had here.
+ */
+static int
+resolver_elsewhere(const char *directory)
+{
+	char file[64], fresh[64], byte = 0;
+	int pair[2], status = -1;
+
+	snprintf(file, sizeof(file), "%s/stub", directory);
+	snprintf(fresh, sizeof(fresh), "%s/new", directory);
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", "/etc", "tmpfs", 0, NULL) != 0)
+		return 99;
+	if (close(open(file, O_CREAT | O_WRONLY, 0644)) != 0 ||
+	    close(open(fresh, O_CREAT | O_WRONLY, 0644)) != 0 ||
+	    symlink(file, "/etc/resolv.conf") != 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return 98;
+	if (fork() == 0) {
+		if (failed(landlock_enter(SANDBOX_WORKER)) || write(pair[1], &byte, 1) != 1 ||
+		    read(pair[1], &byte, 1) != 1)
+			_exit(1);
+		if (errno_of(open("/etc/resolv.conf", O_RDONLY)) != 0)
+			_exit(2);
+		_exit(read_planted() == EACCES ? 0 : 3);
+	}
+	/* A new file takes the place of the old one while the worker runs. */
+	if (read(pair[0], &byte, 1) != 1 || rename(fresh, file) != 0 ||
+	    write(pair[0], &byte, 1) != 1 || wait(&status) <= 0 || !WIFEXITED(status))
+		return 97;
+	return WEXITSTATUS(status);
+}
+
+static void
+links_are_followed(void **state)
+{
+	char directory[] = "/tmp/landlock-etc-XXXXXX", file[64];
+	static const char *const made[] = { "stub", "new" };
+	int status = -1;
+	pid_t pid;
+
+	if (landlock_version() == 0)
+		skip();
+	assert_non_null(mkdtemp(directory));
+	assert_true((pid = fork()) >= 0);
+	if (pid == 0)
+		_exit(resolver_elsewhere(directory));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(file, sizeof(file), "%s/%s", directory, made[i]);
+		(void)unlink(file);
+	}
+	assert_int_equal(rmdir(directory), 0);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 99)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static int
 set_up(void **state)
 {
@@ -250,6 +314,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(out_of_reach),
 		cmocka_unit_test(within_reach),
+		cmocka_unit_test(links_are_followed),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
