@@ -24,7 +24,9 @@ struct turns {
 	uint32_t calls;	      /* the array; JSON_NONE: none */
 	unsigned calls_index; /* of its message */
 	unsigned n_calls, open_calls;
-	bool answered[CALLS_MAX];
+	bool answered[CALLS_MAX], keeps[CALLS_MAX]; /* its own id */
+
+	uint8_t ids[4096]; /* a bit for each hash of an id so far */
 };
 
 static bool
@@ -226,12 +228,15 @@ put_content(struct turns *s, enum speaker who, uint32_t content, bool final)
 	return true;
 }
 
-/* The id of call `place` of the turn: its own where it fits there, else one of ours. */
-static void
-put_id(struct turns *s, uint32_t call, unsigned place)
+/*
+ * Ids must be of these letters there, and no two calls may share one: providers that count from
+ * zero in each turn are common. Ids seen are remembered by a hash; one that only looks like
+ * another is replaced, too, which does no harm.
+ */
+static bool
+keeps_id(struct turns *s, struct span inner)
 {
-	uint32_t id = json_get(s->t->doc, call, "id");
-	struct span inner = json_inner(s->t->doc, id);
+	uint32_t h = 2166136261u;
 	bool fits = inner.n > 0;
 
 	for (size_t i = 0; i < inner.n; i++) {
@@ -240,9 +245,20 @@ put_id(struct turns *s, uint32_t call, unsigned place)
 		fits = fits &&
 		    ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 			c == '_' || c == '-');
+		h = (h ^ c) * 16777619u;
 	}
-	if (fits) {
-		buf_put(s->t->b, inner);
+	h = (h ^ h >> 16) % (8 * sizeof(s->ids));
+	fits = fits && (s->ids[h / 8] >> h % 8 & 1) == 0;
+	s->ids[h / 8] |= (uint8_t)(1u << h % 8);
+	return fits;
+}
+
+/* The id of call `place` of the turn: its own, else one of ours. */
+static void
+put_id(struct turns *s, uint32_t call, unsigned place)
+{
+	if (s->keeps[place]) {
+		buf_put(s->t->b, json_inner(s->t->doc, json_get(s->t->doc, call, "id")));
 		return;
 	}
 	buf_put_str(s->t->b, "call_");
@@ -301,6 +317,7 @@ put_calls(struct turns *s, uint32_t calls)
 		snprintf(member, sizeof(member), ".tool_calls[%u]", place);
 		if (json_is(doc, json_get(doc, c, "type"), "custom"))
 			return not_supported(s, member);
+		s->keeps[place] = keeps_id(s, json_inner(doc, json_get(doc, c, "id")));
 		open_block(s, ASSISTANT);
 		buf_put_str(s->t->b, "{\"type\":\"tool_use\",\"id\":\"");
 		put_id(s, c, place);

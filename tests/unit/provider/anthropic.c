@@ -207,6 +207,17 @@ static const struct {
 		    RES("call_1_0", "1") "," RES("call_1_1", "2")),
 		GOTOOLS),
 	    0 },
+	{ "no two calls share an id, within a turn or beyond it", &mid,
+	    ASK(HI "," CALLS(CALL("a", "{}") "," CALL("a", "{}")) "," R("a", "1") "," R(
+		    "a", "2") "," CALLS(CALL("a", "{}")) "," R("a", "3"),
+		TOOLS),
+	    NULL,
+	    GO("",
+		UT(T("x")) "," AT(USE("a", "{}") "," USE("call_1_1", "{}")) "," UT(
+		    RES("a", "1") "," RES("call_1_1", "2")) "," AT(USE("call_4_0",
+		    "{}")) "," UT(RES("call_4_0", "3")),
+		GOTOOLS),
+	    0 },
 	{ "a result may be empty, or parts", &mid,
 	    ASK(HI "," CALLS(CALL("a", "{}") "," CALL("b", "{}")) "," R(
 		    "a", "") ",{\"role\":\"tool\",\"tool_call_id\":\"b\","
