@@ -150,6 +150,23 @@ test('F1: openapi.yaml misses no route that the source names', () => {
 		assert.ok(paths.includes(route) || paths.some(where => where.startsWith(route)), route);
 });
 
+test('F1: openapi.yaml lists the statuses of completions that the source can answer', () => {
+	// Where a status of an answer is written: the tables, and the calls that refuse. Tables of
+	// providers' statuses (switches, ranges) are what comes in, not what goes out.
+	const written = [/\bHTTP_FAULT\(\s*(\d{3}),/g, /\brq_fail\(\s*rq, (\d{3}),/g, /\bno->status = (\d{3});/g,
+		/\banswer_error\(\s*c, (40[45]|500),/g, /^\s*(?:\[KIND_\w+\] = )?\{ (\d{3}), "/gm];
+	const answered = new Set(['200']);
+	for (const folder of ['gateway', 'http', 'provider'])
+		for (const name of fs.readdirSync(path.join(root, 'src', folder)).filter(name => name.endsWith('.c'))) {
+			const text = fs.readFileSync(path.join(root, 'src', folder, name), 'utf8');
+			for (const pattern of written)
+				for (const [, status] of text.matchAll(pattern))
+					answered.add(status);
+		}
+	for (const where of ['/v1/chat/completions', '/v1/completions'])
+		assert.deepEqual(Object.keys(contract().paths[where].post.responses).sort(), [...answered].sort(), where);
+});
+
 test('F1: openapi.yaml documents every answer that the gateway gave here', async () => {
 	const { paths } = contract();
 	const check = (where, method, answer) => {
