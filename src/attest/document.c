@@ -143,25 +143,37 @@ static const struct {
 };
 enum { N_MEMBERS = sizeof(members) / sizeof(members[0]) };
 
+/* Row of `members` that has this name; N_MEMBERS when none does. */
+static size_t
+find_member(const struct cbor_item *name)
+{
+	size_t i = 0;
+
+	while (i < N_MEMBERS && !cbor_is_text(name, members[i].name))
+		i++;
+	return i;
+}
+
 static struct err
 read_members(struct attest_document *d, struct cbor_children *pairs)
 {
 	bool seen[N_MEMBERS] = { false };
 	struct cbor_item name, value;
+	struct err e = OK;
 
-	while (cbor_child(pairs, &name) && cbor_child(pairs, &value)) {
-		for (size_t i = 0; i < N_MEMBERS; i++) {
-			if (!cbor_is_text(&name, members[i].name))
-				continue;
-			TRY(members[i].read(d, &value, pairs->at));
+	while (!failed(e) && cbor_child(pairs, &name) && cbor_child(pairs, &value)) {
+		size_t i = find_member(&name);
+
+		if (i < N_MEMBERS) {
+			e = members[i].read(d, &value, pairs->at);
 			seen[i] = true;
 		}
 		cbor_pass(&pairs->at, &value);
 	}
-	for (size_t i = 0; i < N_MEMBERS; i++)
+	for (size_t i = 0; i < N_MEMBERS && !failed(e); i++)
 		if (!seen[i] && members[i].missing != NULL)
-			return (struct err){ ERR_MALFORMED, members[i].missing };
-	return OK;
+			e = (struct err){ ERR_MALFORMED, members[i].missing };
+	return e;
 }
 
 struct err

@@ -127,14 +127,14 @@ attest_verify(struct attest_verdict *v, struct attest_document *d, const struct 
     struct span document)
 {
 	struct verifying s = { .policy = p, .document = document };
+	enum check_verdict verdict;
 	struct err e = OK;
 
 	*d = (struct attest_document){ 0 };
 	for (size_t i = 0; i < ATTEST_N_CHECKS; i++)
 		v->check[i] = steps[i].check;
 	for (size_t i = 0; i < ATTEST_N_CHECKS && !failed(e); i++) {
-		enum check_verdict verdict = CHECK_PASSED;
-
+		verdict = CHECK_PASSED;
 		e = steps[i].run(&s, &verdict);
 		v->check[i].verdict = failed(e) ? CHECK_FAILED : verdict;
 		if (!failed(e) && steps[i].run == check_document_signature)
