@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -24,7 +25,7 @@
 
 /* Made before the children, readable for everybody. */
 static char planted[] = "/tmp/landlock-test-XXXXXX";
-static int memory = -1;
+static int memory = -1, device = -1;
 static struct sockaddr_in listening = { .sin_family = AF_INET };
 
 /* Each returns 0 when it got what it asked for, else errno. */
@@ -97,6 +98,15 @@ read_device(void)
 	return errno_of(open("/dev/zero", O_RDONLY));
 }
 
+/* It has no such request, and says so itself: that is an answer. */
+static int
+ask_an_open_device(void)
+{
+	int e = errno_of(ioctl(device, 0x1234, 0));
+
+	return e == ENOTTY ? 0 : e;
+}
+
 /* As OpenSSL opens the CA bundle. */
 static int
 read_memory(void)
@@ -155,6 +165,7 @@ static const struct {
 	{ "key holder: none is written", SANDBOX_KEYHOLDER, 1, write_planted, EACCES },
 	{ "key holder: nothing of itself", SANDBOX_KEYHOLDER, 1, read_environment, EACCES },
 	{ "key holder: no device", SANDBOX_KEYHOLDER, 1, read_device, EACCES },
+	{ "key holder: but the one it had", SANDBOX_KEYHOLDER, 1, ask_an_open_device, 0 },
 	{ "key holder: no program", SANDBOX_KEYHOLDER, 1, execute, EACCES },
 	{ "key holder: listens nowhere", SANDBOX_KEYHOLDER, 4, listen_anew, EACCES },
 	{ "key holder: connects nowhere", SANDBOX_KEYHOLDER, 4, connect_out, EACCES },
@@ -293,8 +304,9 @@ set_up(void **state)
 	int fd = mkstemp(planted), listener = socket(AF_INET, SOCK_STREAM, 0);
 
 	memory = memfd_create("ca", MFD_CLOEXEC);
+	device = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	listening.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || memory < 0 || fchmod(fd, 0644) != 0 ||
+	if (fd < 0 || memory < 0 || device < 0 || fchmod(fd, 0644) != 0 ||
 	    bind(listener, (struct sockaddr *)&listening, sizeof(listening)) != 0 ||
 	    listen(listener, 16) != 0 ||
 	    getsockname(listener, (struct sockaddr *)&listening, &n) != 0)
