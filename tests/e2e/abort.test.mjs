@@ -10,6 +10,7 @@ import { exchange, json as parse, post, startGateway } from './gateway.mjs';
 import { SSE, delta, event, pause, sha256, startRaw, usage } from './raw-upstream.mjs';
 import { readIdentity, splitStream, verifyReceipt } from './receipts-check.mjs';
 
+const STORM = 300;
 const SOON_MS = 1000; // 100 ms on a machine that does nothing else
 const ten = Array.from({ length: 10 }, (_, i) => delta(`w${i} `)).join('');
 const large = delta('x'.repeat(1 << 20));
@@ -110,6 +111,7 @@ before(async () => {
 		await reply.chunk(ten + delta(null, 'stop') + usage + event('[DONE]'));
 		await reply.lastChunk();
 	};
+	scripts.storm = points['in mid-stream'].play;
 	scripts['half close'] = async reply => {
 		await reply.head(200, SSE);
 		await reply.chunk(ten);
@@ -212,6 +214,27 @@ for (const [way, [ask, go]] of Object.entries(ways))
 		const claims = await verifyReceipt(identity, jwsOf(await receiptOf(id)), { request: body, content: null });
 		assert.equal(claims.outcome, 'truncated');
 	});
+
+test('FLT-27: all clients vanish at once', async () => {
+	const body = request('storm', true);
+	const clients = await Promise.all(Array.from({ length: STORM }, async () => {
+		const id = newId();
+		const client = await plain(body, id, false);
+		await client.until('w9 ');
+		return { ...client, id };
+	}));
+	assert.equal(raw.calls.storm.length, STORM);
+	for (const client of clients)
+		client.socket.destroy();
+	// It goes on serving; and the provider sees every one.
+	assert.equal((await exchange(`${gateway.url}/health`)).status, 200);
+	await Promise.all(raw.calls.storm.map(call => call.closed));
+	for (const { id } of clients) {
+		const claims = await verifyReceipt(identity, jwsOf(await receiptOf(id)), { request: body, content: null });
+		assert.equal(claims.outcome, 'truncated');
+		assert.equal(gateway.stderr().split(`request_id=${id} `).length, 2, 'one log line');
+	}
+});
 
 for (const [name, connect] of [['plain', () => net.connect({ port: gateway.port, host: '127.0.0.1', allowHalfOpen: true })],
 	['TLS', () => tls.connect({ port: gateway.tlsPort, host: '127.0.0.1', ca, allowHalfOpen: true, checkServerIdentity: () => undefined })]])

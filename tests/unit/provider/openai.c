@@ -274,6 +274,18 @@ static const struct {
 	    "\"completion_tokens\":3},\"completion\":"
 	    "\"a\\u00e9\",",
 	    2 },
+	{ "providers 7: more cached than asked, as it came",
+	    "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],\"usage\":"
+	    "{\"prompt_tokens\":5,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_"
+	    "tokens\":9}}}",
+	    "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],\"usage\":"
+	    "{\"prompt_tokens\":5,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_"
+	    "tokens\":9}},",
+	    1 },
+	{ "choices that count from 1",
+	    "{\"choices\":[{\"index\":1,\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}"
+	    "]}",
+	    NULL, 1 },
 	{ "no choices", "{\"usage\":{}}", NULL, 1 },
 	{ "S6: a choice without its reason",
 	    "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":null}]}", NULL, 1 },
