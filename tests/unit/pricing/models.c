@@ -31,6 +31,12 @@ static const struct {
 	    TABLE(ENTRY("a", ",\"reasoning\":true,\"no_stop\":true,\"no_penalties\":false")),
 	    true },
 	{ "a flag that is none", TABLE(ENTRY("a", ",\"reasoning\":0")), false },
+	{ "a way of thinking", TABLE(ENTRY("a", ",\"thinking\":\"adaptive\"")), true },
+	{ "a way of thinking that nobody has", TABLE(ENTRY("a", ",\"thinking\":\"hard\"")), false },
+	{ "retired on a day", TABLE(ENTRY("a", ",\"retired\":\"2026-06-15\"")), true },
+	{ "retired in a month", TABLE(ENTRY("a", ",\"retired\":\"2026-02\"")), true },
+	{ "retired one day", TABLE(ENTRY("a", ",\"retired\":\"soon\"")), false },
+	{ "retired, half a date", TABLE(ENTRY("a", ",\"retired\":\"2026-0\"")), false },
 	{ "a missing member", TABLE("{\"name\":\"a\"}"), false },
 	{ "an unknown provider",
 	    TABLE("{\"name\":\"a\",\"provider\":\"p\",\"api_name\":\"x\",\"kind\":\"chat\",\"input_"
