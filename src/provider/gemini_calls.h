@@ -13,6 +13,7 @@ enum { GEMINI_CALLS_MAX = 128 };
 /* The calls of the last message that made any. */
 struct gemini_calls {
 	uint32_t call[GEMINI_CALLS_MAX];
+	uint32_t id[GEMINI_CALLS_MAX];
 	uint32_t result[GEMINI_CALLS_MAX]; /* the tool message that answers it, or JSON_NONE */
 	unsigned n;
 };

@@ -2,6 +2,8 @@
 
 #include "core/limits.h"
 
+enum { DETAILS_MAX = 256 }; /* looked through for each call: two for each that may be there */
+
 struct span
 gemini_decoded(const struct json *doc, uint32_t at, struct buf *scratch)
 {
@@ -162,10 +164,11 @@ signature_in_details(const struct json *doc, uint32_t message, uint32_t call)
 {
 	uint32_t details = json_get(doc, message, "reasoning_details");
 	uint32_t id = json_get(doc, call, "id");
+	unsigned n = 0;
 
 	if (details == JSON_NONE || json_type(doc, details) != JSON_ARRAY || !is_text(doc, id))
 		return JSON_NONE;
-	for (uint32_t c = json_first(doc, details); c != JSON_NONE;
+	for (uint32_t c = json_first(doc, details); c != JSON_NONE && n++ < DETAILS_MAX;
 	     c = json_after(doc, details, c)) {
 		uint32_t its = json_get(doc, c, "id"), data = json_get(doc, c, "data");
 

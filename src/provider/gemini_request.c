@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "provider/gemini.h"
+#include "provider/gemini_calls.h"
 #include "provider/gemini_contents.h"
 #include "provider/gemini_schema.h"
 #include "provider/members.h"
@@ -140,6 +141,7 @@ choice_fits(const struct request *rq, struct refusal *no)
 {
 	const struct json *doc = &rq->doc;
 	uint32_t at = rq->at[PARAM_TOOL_CHOICE], type, allowed, list, mode;
+	unsigned n = 0;
 
 	if (at == JSON_NONE || json_type(doc, at) != JSON_OBJECT)
 		return true;
@@ -160,9 +162,10 @@ choice_fits(const struct request *rq, struct refusal *no)
 		return refuse(no, "invalid_value", "tool_choice.allowed_tools",
 		    "tool_choice.allowed_tools needs a mode, auto or required, and tools.");
 	for (uint32_t c = json_first(doc, list); c != JSON_NONE; c = json_after(doc, list, c))
-		if (!names_a_tool(rq, function_name(doc, c)))
+		if (++n > GEMINI_CALLS_MAX || !names_a_tool(rq, function_name(doc, c)))
 			return refuse(no, "invalid_value", "tool_choice.allowed_tools.tools",
-			    "tool_choice.allowed_tools.tools must name functions of tools.");
+			    "tool_choice.allowed_tools.tools must name functions of tools, 128 at "
+			    "most.");
 	return true;
 }
 
