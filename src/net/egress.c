@@ -10,6 +10,7 @@
 
 #include "core/limits.h"
 #include "core/wipe.h"
+#include "net/handles.h"
 #include "net/multi.h"
 #include "net/outgoing.h"
 #include "net/peer.h"
@@ -17,19 +18,13 @@
 
 enum {
 	CONNECTIONS_MAX = 2048,	     /* a loop's, all upstreams; HTTP/1.1 needs one a stream */
-	RECEIVE_BYTES = 256 << 10,   /* 2.5 MB a second at 100 ms */
 	SMALL_BODY_BYTES = 48 << 10, /* libcurl sends up to 64 KiB together with the head */
-	UPLOAD_BYTES = 16 << 10,     /* one TLS record; taken anew for each call */
-	SPARE_MAX = 64,		     /* to copy and free a handle costs 5 us */
-	IDLE_MAX_S = 60,	     /* an idle one is not reused after: peers close theirs soon */
 };
 
 struct egress {
 	struct multi *multi;
 	struct roots *roots;
-	CURL *policy;		/* what is the same for every call; copied for each */
-	CURL *spare[SPARE_MAX]; /* copies of calls that ended well, for the next ones */
-	size_t spare_n;
+	struct handles handles;
 	bool allow_plain;
 	uv_loop_t *loop;
 	uv_idle_t *idle; /* runs `later`; its own memory, as closing outlives us */
@@ -85,28 +80,6 @@ free_handle(uv_handle_t *h)
 
 /* --- the end of a call ------------------------------------------------------------------- */
 
-/* Takes a handle off a call: nothing of it may point there any more. */
-static void
-easy_give(struct egress_call *c)
-{
-	struct egress *e = c->e;
-	CURL *h = c->easy;
-
-	c->easy = NULL;
-	if (!c->reusable || e->spare_n == SPARE_MAX ||
-	    curl_easy_setopt(h, CURLOPT_PRIVATE, NULL) != CURLE_OK ||
-	    curl_easy_setopt(h, CURLOPT_CURLU, NULL) != CURLE_OK ||
-	    curl_easy_setopt(h, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
-	    curl_easy_setopt(h, CURLOPT_POSTFIELDS, NULL) != CURLE_OK ||
-	    curl_easy_setopt(h, CURLOPT_PREREQDATA, NULL) != CURLE_OK ||
-	    curl_easy_setopt(h, CURLOPT_READDATA, NULL) != CURLE_OK ||
-	    curl_easy_setopt(h, CURLOPT_HEADERDATA, NULL) != CURLE_OK ||
-	    curl_easy_setopt(h, CURLOPT_WRITEDATA, NULL) != CURLE_OK)
-		curl_easy_cleanup(h);
-	else
-		e->spare[e->spare_n++] = h;
-}
-
 static void
 call_free(struct egress_call *c)
 {
@@ -119,7 +92,7 @@ call_free(struct egress_call *c)
 	LIST_REMOVE(c, entry);
 	if (c->phase != CALL_NEW && c->phase != CALL_ENDING)
 		multi_remove(e->multi, c->easy);
-	easy_give(c);
+	handles_give(&e->handles, c->easy, c->reusable);
 	outgoing_fini(&c->out);
 	if (c->small_body != NULL)
 		wipe(c->small_body, c->body.n);
@@ -373,32 +346,6 @@ on_write(char *p, size_t size, size_t n, void *ctx)
 	return CURL_WRITEFUNC_PAUSE;
 }
 
-/* What the kernel takes in while we pause is memory too; left alone it grows to megabytes. */
-static int
-on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
-{
-	const int bytes = RECEIVE_BYTES;
-
-	(void)purpose;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) != 0 ||
-	    !multi_connection(ctx, fd))
-		return CURL_SOCKOPT_ERROR;
-	return CURL_SOCKOPT_OK;
-}
-
-static int
-on_close(void *ctx, curl_socket_t fd)
-{
-	return multi_close(ctx, fd);
-}
-
-static CURLcode
-on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
-{
-	(void)easy;
-	return roots_apply(ctx, ssl_ctx) ? CURLE_OK : CURLE_ABORTED_BY_CALLBACK;
-}
-
 /* --- what waits until libcurl is off the stack ------------------------------------------- */
 
 /* False: the call has ended. */
@@ -466,50 +413,6 @@ curl_begin(void)
 	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* Every setting that guards what leaves and whom we believe; a test holds each. */
-static bool
-set_policy(CURL *h, const struct egress *e)
-{
-	CURLcode bad = CURLE_OK;
-
-#define SET(option, value)                                            \
-	do {                                                          \
-		if (bad == CURLE_OK)                                  \
-			bad = curl_easy_setopt(h, (option), (value)); \
-	} while (0)
-	SET(CURLOPT_PROTOCOLS_STR, e->allow_plain ? "https,http" : "https");
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROXY, ""); /* not even the environment's */
-	SET(CURLOPT_NOPROXY, "*");
-	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
-	SET(CURLOPT_CAINFO, NULL); /* on_ssl_ctx() brings the roots */
-	SET(CURLOPT_CAPATH, NULL);
-	SET(CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
-	SET(CURLOPT_SSL_CTX_DATA, e->roots);
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* every connection is verified on its own */
-	SET(CURLOPT_HTTP09_ALLOWED, 0L);
-	SET(CURLOPT_PIPEWAIT, 1L); /* share a connection that is about to stand */
-	SET(CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);
-	SET(CURLOPT_TCP_NODELAY, 1L);
-	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
-	SET(CURLOPT_SOCKOPTDATA, e->multi);
-	SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
-	SET(CURLOPT_CLOSESOCKETDATA, e->multi);
-	SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait on the loop for a resolver's thread */
-	SET(CURLOPT_POST, 1L);
-	SET(CURLOPT_PREREQFUNCTION, on_connected);
-	SET(CURLOPT_READFUNCTION, on_read);
-	SET(CURLOPT_HEADERFUNCTION, on_header);
-	SET(CURLOPT_WRITEFUNCTION, on_write);
-#undef SET
-	return bad == CURLE_OK;
-}
-
 static bool
 idle_new(struct egress *e)
 {
@@ -527,6 +430,7 @@ idle_new(struct egress *e)
 struct err
 egress_new(struct egress **out, const struct egress_options *opt)
 {
+	static const struct handle_calls calls = { on_connected, on_read, on_header, on_write };
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct egress *e = calloc(1, sizeof(*e));
 	struct err bad = FAIL(NOMEM, "egress: memory");
@@ -542,8 +446,7 @@ egress_new(struct egress **out, const struct egress_options *opt)
 	if (!idle_new(e) || failed(bad = roots_new(&e->roots, opt->ca_file)) ||
 	    failed(bad = multi_new(&e->multi, e->loop, CONNECTIONS_MAX, on_transfer_done)))
 		goto fail;
-	bad = FAIL(SYSTEM, "egress: libcurl refused its settings");
-	if ((e->policy = curl_easy_init()) == NULL || !set_policy(e->policy, e))
+	if (failed(bad = handles_init(&e->handles, e->multi, e->roots, e->allow_plain, &calls)))
 		goto fail;
 	*out = e;
 	return OK;
@@ -563,10 +466,8 @@ egress_free(struct egress *e)
 		assert(c->phase != CALL_ENDING);
 		call_free(c);
 	}
-	while (e->spare_n > 0)
-		curl_easy_cleanup(e->spare[--e->spare_n]);
+	handles_fini(&e->handles);
 	multi_free(e->multi);
-	curl_easy_cleanup(e->policy);
 	roots_free(e->roots);
 	if (e->idle != NULL)
 		uv_close((uv_handle_t *)e->idle, free_handle);
@@ -579,10 +480,8 @@ static struct err
 set_call(struct egress_call *c)
 {
 	const long version = c->never_pauses ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
-	struct egress *e = c->e;
-	CURL *h = e->spare_n > 0 ? e->spare[--e->spare_n] : curl_easy_duphandle(e->policy);
+	CURL *h = c->easy = handles_take(&c->e->handles);
 
-	c->easy = h;
 	memcpy(c->peer.host, c->out.host, sizeof(c->peer.host));
 	if (h != NULL && curl_easy_setopt(h, CURLOPT_PRIVATE, c) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_CURLU, c->out.url) == CURLE_OK &&
