@@ -68,7 +68,7 @@ static int
 run_keyholder(void *ctx, const int *channel, int control)
 {
 	struct program *p = ctx;
-	struct measurements soft_pcrs = p->gw.soft_pcrs;
+	struct attest_pcrs soft_pcrs = p->gw.soft_pcrs;
 	struct keyholder_options opt = { .channel = channel,
 		.n_channels = p->opt.loops,
 		.control = control,

@@ -287,7 +287,7 @@ name_module(char out[static MODULE_ID_MAX])
 }
 
 struct err
-soft_nsm_new(struct soft_nsm **out, const struct measurements *pcrs, uint64_t (*clock_ms)(void))
+soft_nsm_new(struct soft_nsm **out, const struct attest_pcrs *pcrs, uint64_t (*clock_ms)(void))
 {
 	struct soft_nsm *s;
 	struct err e;
@@ -297,8 +297,9 @@ soft_nsm_new(struct soft_nsm **out, const struct measurements *pcrs, uint64_t (*
 		return FAIL(SYSTEM, "software module: memory");
 	s->clock_ms = clock_ms;
 	s->locked = (UINT32_C(1) << PCRS_OF_IMAGE) - 1;
-	for (unsigned i = 0; pcrs != NULL && i < MEASUREMENTS_MAX; i++)
-		memcpy(s->pcr[i], pcrs->pcr[i], NSM_PCR_LEN);
+	for (unsigned i = 0; pcrs != NULL && i < PCRS_OF_IMAGE; i++)
+		if (pcrs->named >> i & 1)
+			memcpy(s->pcr[i], pcrs->value[i], NSM_PCR_LEN);
 	name_module(s->module_id);
 	if (failed(e = soft_chain_new(&s->chain, s->module_id, clock_ms() / 1000)))
 		soft_nsm_free(s);

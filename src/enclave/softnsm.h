@@ -10,20 +10,20 @@
 
 #include <stdint.h>
 
+#include "attest/pcrs.h"
 #include "core/err.h"
 #include "core/span.h"
-#include "enclave/measurements.h"
 #include "enclave/nsm.h"
 
 struct soft_nsm;
 
 /*
- * pcrs		what PCR 0 to 15 hold; NULL: zero, as of a debug enclave
+ * pcrs		what PCR 0 to 15 hold; those not named are zero. NULL: all, as of a debug enclave
  * clock_ms	the time of documents, in milliseconds since 1970: the hypervisor's clock
  * Errors:	SYSTEM
  */
 MUST_USE struct err
-soft_nsm_new(struct soft_nsm **out, const struct measurements *pcrs, uint64_t (*clock_ms)(void));
+soft_nsm_new(struct soft_nsm **out, const struct attest_pcrs *pcrs, uint64_t (*clock_ms)(void));
 void soft_nsm_free(struct soft_nsm *s);
 /* The way in; `ctx` of the port is *s. */
 struct nsm_port soft_nsm_port(struct soft_nsm *s);

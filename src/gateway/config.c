@@ -115,7 +115,7 @@ load_soft_pcrs(struct gateway *gw, const struct options *opt, char *why, size_t 
 		return OK;
 	buf_init(&text, FILE_MAX_BYTES);
 	if (!failed(e = read_file(&text, opt->soft_pcrs_file, why, why_bytes)) &&
-	    failed(e = measurements_parse(&gw->soft_pcrs, buf_span(&text))))
+	    failed(e = attest_pcrs_read(&gw->soft_pcrs, buf_span(&text))))
 		snprintf(why, why_bytes, "%s: %s", opt->soft_pcrs_file, e.what);
 	buf_fini(&text);
 	return e;

@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "attest/pcrs.h"
 #include "core/buf.h"
 #include "crypto/digest.h"
-#include "enclave/measurements.h"
 #include "gateway/deadlines.h"
 #include "gateway/options.h"
 #include "gateway/receipts.h"
@@ -59,7 +59,7 @@ struct gateway {
 	const struct options *opt;
 	struct buf models_text, policy_text;
 	struct models models;
-	struct measurements soft_pcrs; /* of --soft-pcrs; else zero */
+	struct attest_pcrs soft_pcrs; /* of --soft-pcrs; else zero */
 	struct deadlines deadlines;
 	struct upstream upstream[PROVIDER_COUNT];
 	int ca_fd; /* the CA bundle in memory */

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "attest/pcrs.h"
 #include "core/span.h"
 #include "enclave/device.h"
-#include "enclave/measurements.h"
 
 struct keyholder_options {
 	const int *channel; /* one socket pair end for each loop of the worker */
@@ -25,7 +25,7 @@ struct keyholder_options {
 	 * is made, which "aws-nitro" does not take (A5).
 	 */
 	struct nsm_device *nsm;
-	const struct measurements *soft_pcrs; /* of the software module; NULL: zero */
+	const struct attest_pcrs *soft_pcrs; /* of the software module; NULL: zero */
 	const char *platform; /* "local-simulation" or "aws-nitro": written into every receipt */
 	unsigned threads;     /* signing threads; 2 */
 };

@@ -77,7 +77,7 @@ test('A4: --soft-pcrs in the form of nitro-cli, whole or inner object', async ()
 		assert.ok(pcrs[3].equals(Buffer.alloc(48)));
 		assert.equal(keys.measurements, null, 'a simulation measures nothing');
 	}
-	for (const [rule, text] of [['no JSON', '{'], ['no PCR2', JSON.stringify({ ...inner, PCR2: undefined })],
+	for (const [rule, text] of [['no JSON', '{'], ['a name misspelt', JSON.stringify({ ...inner, PCR_3: inner.PCR2 })],
 		['a short PCR', JSON.stringify({ ...inner, PCR1: '00' })]]) {
 		fs.writeFileSync(file, text);
 		const { code, stderr } = await runGateway(['--soft-pcrs', file]);

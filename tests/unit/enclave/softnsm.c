@@ -27,9 +27,10 @@ static struct nsm_port port;
 static int
 set_up(void **state)
 {
-	static struct measurements m;
+	static struct attest_pcrs m;
 
-	m.pcr[2][47] = 7;
+	m.named = 1u << 2;
+	m.value[2][47] = 7;
 	if (failed(soft_nsm_new(&soft, &m, test_clock)))
 		return 1;
 	port = soft_nsm_port(soft);
