@@ -112,11 +112,10 @@ check_described(const struct eif *img)
 		if (b.p[i] != '\n' && (b.p[i] < 0x20 || b.p[i] == 0x7f))
 			abort();
 	buf_clear(&b);
-	if (!failed(describe_json(&b, img))) {
-		if (failed(json_parse(&doc, buf_span(&b), JSON_MAX_NODES)))
-			abort();
-		json_fini(&doc);
-	}
+	if (failed(describe_json(&b, img)) ||
+	    failed(json_parse(&doc, buf_span(&b), JSON_MAX_NODES)))
+		abort();
+	json_fini(&doc);
 	buf_fini(&b);
 }
 

@@ -196,10 +196,13 @@ ecdsa_cert_verify(const struct ecdsa_cert *c, struct span msg, struct span sig)
 /*
  * Description.
  */
-static bool
-object_name(const ASN1_OBJECT *o, char out[static OBJECT_NAME_MAX_BYTES])
+static void
+put_object_name(struct buf *json, const ASN1_OBJECT *o)
 {
-	return OBJ_obj2txt(out, OBJECT_NAME_MAX_BYTES, o, 0) > 0;
+	char text[OBJECT_NAME_MAX_BYTES] = "";
+
+	OBJ_obj2txt(text, sizeof(text), o, 0); /* leaves "" when it cannot be told */
+	json_put_string(json, span_str(text));
 }
 
 static void
@@ -211,7 +214,7 @@ put_member(struct buf *json, const char *name)
 }
 
 /* The value as UTF-8; of an attribute that comes twice, the last one, as nitro-cli's map keeps. */
-static bool
+static void
 put_issuer(struct buf *json, const X509_NAME *name)
 {
 	int n = X509_NAME_entry_count(name);
@@ -221,41 +224,40 @@ put_issuer(struct buf *json, const X509_NAME *name)
 	for (int i = 0; i < n; i++) {
 		const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
 		const ASN1_OBJECT *object = X509_NAME_ENTRY_get_object(entry);
-		char text[OBJECT_NAME_MAX_BYTES];
 		unsigned char *value = NULL;
 		int value_n;
 
 		if (X509_NAME_get_index_by_OBJ(name, object, i) >= 0)
 			continue;
-		if (!object_name(object, text) ||
-		    (value_n = ASN1_STRING_to_UTF8(&value, X509_NAME_ENTRY_get_data(entry))) < 0)
-			return false;
 		if (later)
 			buf_put_byte(json, ',');
 		later = true;
-		json_put_string(json, span_str(text));
+		put_object_name(json, object);
 		buf_put_byte(json, ':');
-		json_put_string(json, span_of(value, (size_t)value_n));
+		value_n = ASN1_STRING_to_UTF8(&value, X509_NAME_ENTRY_get_data(entry));
+		if (value_n < 0)
+			buf_put_str(json, "null");
+		else
+			json_put_string(json, span_of(value, (size_t)value_n));
 		OPENSSL_free(value);
 	}
 	buf_put_byte(json, '}');
-	return true;
 }
 
-static bool
+static void
 put_time(struct buf *json, const ASN1_TIME *t)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *text;
 	long n;
-	bool ok = bio != NULL && ASN1_TIME_print(bio, t) == 1;
 
-	if (ok) {
+	if (bio != NULL && ASN1_TIME_print(bio, t) == 1) {
 		n = BIO_get_mem_data(bio, &text);
 		json_put_string(json, span_of(text, (size_t)n));
+	} else {
+		buf_put_str(json, "null");
 	}
 	BIO_free(bio);
-	return ok;
 }
 
 static void
@@ -281,28 +283,21 @@ ecdsa_cert_describe(const struct ecdsa_cert *c, struct buf *json)
 	const ASN1_BIT_STRING *signature;
 	const X509_ALGOR *algor;
 	const ASN1_OBJECT *object;
-	char algorithm[OBJECT_NAME_MAX_BYTES];
-	bool ok;
 
 	X509_get0_signature(&signature, &algor, c->x);
 	X509_ALGOR_get0(&object, NULL, NULL, algor);
 	buf_put_str(json, "{\"IssuerName\":");
-	ok = put_issuer(json, X509_get_issuer_name(c->x)) && object_name(object, algorithm);
-	if (ok) {
-		put_member(json, "Algorithm");
-		json_put_string(json, span_str(algorithm));
-		put_member(json, "NotBefore");
-		ok = put_time(json, X509_get0_notBefore(c->x));
-	}
-	if (ok) {
-		put_member(json, "NotAfter");
-		ok = put_time(json, X509_get0_notAfter(c->x));
-	}
+	put_issuer(json, X509_get_issuer_name(c->x));
+	put_member(json, "Algorithm");
+	put_object_name(json, object);
+	put_member(json, "NotBefore");
+	put_time(json, X509_get0_notBefore(c->x));
+	put_member(json, "NotAfter");
+	put_time(json, X509_get0_notAfter(c->x));
 	put_member(json, "Signature");
 	put_colon_hex(json, signature);
 	buf_put_byte(json, '}');
-	if (!ok)
-		return library_failed(ERR_SYSTEM, "certificate: cannot describe");
+	ERR_clear_error();
 	return buf_check(json);
 }
 

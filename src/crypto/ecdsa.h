@@ -34,7 +34,8 @@ MUST_USE struct err ecdsa_cert_der(const struct ecdsa_cert *c, struct buf *der);
 MUST_USE struct err ecdsa_cert_verify(const struct ecdsa_cert *c, struct span msg, struct span sig);
 /*
  * What nitro-cli shows of a certificate, as one JSON object, appended: IssuerName (names and
- * values), Algorithm, NotBefore, NotAfter, Signature. Errors: SYSTEM, TOO_LARGE
+ * values), Algorithm, NotBefore, NotAfter, Signature. What has no text (a date that is none) is
+ * null: a certificate that a stranger made is no reason to say nothing. Errors: TOO_LARGE
  */
 MUST_USE struct err ecdsa_cert_describe(const struct ecdsa_cert *c, struct buf *json);
 

@@ -162,11 +162,10 @@ put_line(struct buf *b, const char *name, const char *value)
 	buf_put_byte(b, '\n');
 }
 
-/* Bytes that may be no text at all, between quotes; what is not printable ASCII as \xhh. */
+/* Bytes that may be no text at all; what is not printable ASCII as \xhh. */
 static void
 put_foreign(struct buf *b, struct span s)
 {
-	buf_put_byte(b, '"');
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] >= ' ' && s.p[i] < 0x7f) {
 			buf_put_byte(b, s.p[i]);
@@ -175,7 +174,6 @@ put_foreign(struct buf *b, struct span s)
 			hex_put(b, span_cut(s, i, i + 1));
 		}
 	}
-	buf_put_byte(b, '"');
 }
 
 static void
@@ -222,7 +220,7 @@ put_text_signature(struct buf *b, const struct eif *img)
 	buf_init(&json, CERTIFICATE_JSON_MAX_BYTES);
 	if (!failed(e = ecdsa_cert_describe(img->signature.certificate, &json))) {
 		buf_put_str(b, "certificate: ");
-		buf_put(b, buf_span(&json));
+		put_foreign(b, buf_span(&json));
 		buf_put_byte(b, '\n');
 	}
 	buf_fini(&json);
@@ -241,9 +239,10 @@ describe_text(struct buf *b, const struct eif *img)
 	snprintf(crc, sizeof(crc), "%08x", (unsigned)img->crc);
 	put_line(b, "crc32", crc);
 	put_sections(b, img);
-	buf_put_str(b, "command line: ");
+	/* Between quotes, so that blanks at its end show. */
+	buf_put_str(b, "command line: \"");
 	put_foreign(b, buf_span(&img->cmdline));
-	buf_put_byte(b, '\n');
+	buf_put_str(b, "\"\n");
 	put_text_register(b, "PCR0", img->pcr[0]);
 	put_text_register(b, "PCR1", img->pcr[1]);
 	put_text_register(b, "PCR2", img->pcr[2]);
