@@ -132,7 +132,8 @@ put_text_report(struct buf *b, const struct report *r, struct err e)
 		buf_put_str(b, ")\n");
 	}
 	if (r->facts.n > 0) {
-		buf_put_str(b, "the attestation document says:\n");
+		buf_put_str(
+		    b, r->of_image ? "the image holds:\n" : "the attestation document says:\n");
 		buf_put(b, buf_span(&r->facts));
 	}
 }
@@ -168,7 +169,7 @@ put_json_report(struct buf *b, const struct report *r, struct err e)
 		buf_put(b, buf_span(&r->members));
 	}
 	if (r->facts_json.n > 0) {
-		buf_put_str(b, ",\"document\":{");
+		buf_put_str(b, r->of_image ? ",\"image\":{" : ",\"document\":{");
 		buf_put(b, buf_span(&r->facts_json));
 		buf_put_byte(b, '}');
 	}

@@ -21,6 +21,7 @@ struct report {
 	struct buf members; /* the same for machines: JSON members, each with a comma before it */
 	struct buf facts;   /* what was met, good or bad: lines */
 	struct buf facts_json;
+	bool of_image;	   /* the facts are an image's; else an attestation document's */
 	const char *about; /* what could not be fetched; NULL: nothing was */
 	const char *note[REPORT_MAX_NOTES];
 	size_t n_notes;

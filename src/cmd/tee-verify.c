@@ -17,6 +17,7 @@ static const char help[] =
     "       tee-verify receipt --request F --response F [--receipt F|-]\n"
     "                  (--jwks F | --url URL) POLICY... [--receipt-nonce N] [--require-complete]\n"
     "                  [--json]\n"
+    "       tee-verify image --eif F --pcrs F [--pcrs F]... [--json]\n"
     "       tee-verify --help | --version\n"
     "POLICY: [--pcrs F]... [--pcr N=HEX]... [--nonce HEX] [--user-data HEX] [--root PEM]\n"
     "        [--at TIME] [--max-age S] [--allow-debug] [--allow-skip NAME]...\n"
@@ -30,6 +31,8 @@ static const char help[] =
     "receipt      the receipt fits the request, the response and the receipt key, and the key\n"
     "             set's attestation names that key; without --receipt it is taken from the end of\n"
     "             the stream\n"
+    "image        hardware will report the expected registers for this file; if it is signed, the\n"
+    "             signature holds\n"
     "\n"
     "--url URL           https://host[:port] of the gateway; no certificate authority is asked\n"
     "--file F            a document, CBOR or Base64; - reads it from standard input\n"
@@ -43,6 +46,7 @@ static const char help[] =
     "--max-age S         a document may be this old (300)\n"
     "--allow-debug       an enclave in debug mode will do: its host reads everything\n"
     "--config F          the configuration must be this one (/.well-known/tee-config)\n"
+    "--eif F             an enclave image\n"
     "--request F         the request's body, byte for byte\n"
     "--response F        the response's body, byte for byte, after transfer decoding\n"
     "--key PEM           the signing key (member public_key of /signing-key)\n"
@@ -66,6 +70,7 @@ static const struct {
 	{ "identity", FOR_IDENTITY, verify_identity },
 	{ "response", FOR_RESPONSE, verify_response },
 	{ "receipt", FOR_RECEIPT, verify_receipt },
+	{ "image", FOR_IMAGE, verify_image },
 };
 
 static int

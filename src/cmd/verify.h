@@ -11,5 +11,6 @@ int verify_attestation(const struct options *o);
 int verify_identity(const struct options *o);
 int verify_response(const struct options *o);
 int verify_receipt(const struct options *o);
+int verify_image(const struct options *o);
 
 #endif

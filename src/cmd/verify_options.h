@@ -15,7 +15,8 @@ enum {
 	FOR_ATTESTATION = 4,
 	FOR_IDENTITY = 8,
 	FOR_ANSWERS = FOR_RESPONSE | FOR_RECEIPT,
-	FOR_ALL = FOR_ANSWERS | FOR_ATTESTATION | FOR_IDENTITY,
+	FOR_ALL = FOR_ANSWERS | FOR_ATTESTATION | FOR_IDENTITY, /* that meet a document */
+	FOR_IMAGE = 16,
 };
 enum skip { SKIP_PCRS, SKIP_ATTESTATION, SKIP_REQUEST, N_SKIPS };
 
@@ -30,7 +31,8 @@ enum skip { SKIP_PCRS, SKIP_ATTESTATION, SKIP_REQUEST, N_SKIPS };
 	OPTION(URL, "--url", FOR_ALL, true)                         \
 	OPTION(FILE, "--file", FOR_ATTESTATION, true)               \
 	OPTION(CONFIG, "--config", FOR_IDENTITY, true)              \
-	OPTION(PCRS, "--pcrs", FOR_ALL, true)                       \
+	OPTION(EIF, "--eif", FOR_IMAGE, true)                       \
+	OPTION(PCRS, "--pcrs", FOR_ALL | FOR_IMAGE, true)           \
 	OPTION(PCR, "--pcr", FOR_ALL, true)                         \
 	OPTION(NONCE, "--nonce", FOR_ALL, true)                     \
 	OPTION(USER_DATA, "--user-data", FOR_ALL, true)             \
@@ -39,8 +41,8 @@ enum skip { SKIP_PCRS, SKIP_ATTESTATION, SKIP_REQUEST, N_SKIPS };
 	OPTION(MAX_AGE, "--max-age", FOR_ALL, true)                 \
 	OPTION(ALLOW_DEBUG, "--allow-debug", FOR_ALL, false)        \
 	OPTION(ALLOW_SKIP, "--allow-skip", FOR_ALL, true)           \
-	OPTION(JSON, "--json", FOR_ALL, false)                      \
-	OPTION(HELP, "--help", FOR_ALL, false)
+	OPTION(JSON, "--json", FOR_ALL | FOR_IMAGE, false)          \
+	OPTION(HELP, "--help", FOR_ALL | FOR_IMAGE, false)
 
 enum option {
 #define OPTION_ENUM(id, name, mask, value) OPTION_##id,

@@ -65,8 +65,8 @@ read_single_pcrs(struct attest_pcrs *e, const struct options *o)
 	return 0;
 }
 
-static int
-read_pcrs_file(struct attest_pcrs *e, const char *path)
+int
+verify_policy_read_pcrs(struct attest_pcrs *e, const char *path)
 {
 	int status = EXIT_NOT_CHECKED;
 	struct buf text;
@@ -94,7 +94,8 @@ read_pcrs(struct verify_policy *p, const struct options *o)
 	p->attest.n_pcrs = o->n_pcrs > 0 ? o->n_pcrs : o->n_pcr > 0;
 	for (size_t i = 0; i < p->attest.n_pcrs; i++) {
 		if ((status = read_single_pcrs(&p->pcrs[i], o)) != 0 ||
-		    (i < o->n_pcrs && (status = read_pcrs_file(&p->pcrs[i], o->pcrs[i])) != 0))
+		    (i < o->n_pcrs &&
+			(status = verify_policy_read_pcrs(&p->pcrs[i], o->pcrs[i])) != 0))
 			return status;
 		if (!attest_pcrs_suffice(&p->pcrs[i]) && !waived)
 			return options_usage("--pcrs or --pcr",

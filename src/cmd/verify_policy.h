@@ -27,6 +27,11 @@ struct verify_policy {
  * printed. The caller calls verify_policy_fini() whatever came out.
  */
 int verify_policy_init(struct verify_policy *p, const struct options *o);
+/*
+ * Adds what one measurements file expects. 0, or the exit status of what has been printed:
+ * EXIT_NOT_CHECKED (it cannot be read), EXIT_USAGE (it is none).
+ */
+int verify_policy_read_pcrs(struct attest_pcrs *e, const char *path);
 /* Safe twice. */
 void verify_policy_fini(struct verify_policy *p);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tee_eif.py PROGRAM VECTORS plain|sanitized - runs tee-eif as an operator would.
+"""tee_eif.py TEE_EIF TEE_VERIFY VECTORS plain|sanitized - runs tee-eif as an operator would.
 
 Each case is named for what it holds: the vectors' verdicts, classes and measurements; that builds
 depend on nothing but their inputs; that ramdisks unpack with tools that are not ours; that
@@ -17,8 +17,8 @@ import sys
 import tempfile
 import zlib
 
-PROGRAM, VECTORS = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
-SANITIZED = sys.argv[3] == "sanitized"
+PROGRAM, VERIFY = map(os.path.abspath, sys.argv[1:3])
+VECTORS, SANITIZED = pathlib.Path(sys.argv[3]).resolve(), sys.argv[4] == "sanitized"
 INDEX = json.loads((VECTORS / "index.json").read_text())["vectors"]
 CMDLINE = "reboot=k panic=30 pci=off console=ttyS0 random.trust_cpu=on"
 FAILURES = []
@@ -374,6 +374,49 @@ def signing_errors(tmp, image, other):
     check("what fails leaves nothing", not out.exists())
 
 
+def verified(tmp):
+    """tee-verify image (interfaces.md V1, V2, V6)."""
+    good, signed = VECTORS / "ok-two-ramdisks.eif", VECTORS / "ok-signed-es384.eif"
+    published = json.loads(run("measure", signed).stdout)["Measurements"]
+    files = {
+        "same": {"Measurements": published}, "inner": published,
+        "unsigned": {k: v for k, v in published.items() if k != "PCR8"},
+        "pcr0": {"PCR0": published["PCR0"].upper()},
+        "pcr12": {"PCR1": published["PCR1"], "PCR2": published["PCR2"]},
+        "pcr1": {"PCR1": published["PCR1"]}, "swapped": {"PCR0": published["PCR1"]},
+        "half": {**published, "PCR2": published["PCR1"]}, "more": {**published, "PCR3": "00" * 48},
+        "none": {"Measurements": {}}}
+    for name, content in files.items():
+        (tmp / f"{name}.json").write_text(json.dumps(content))
+    (tmp / "broken.json").write_text("{")
+    for rule, image, names, status, err in (
+            ("V6: the whole file", signed, ["same"], 0, ""), ("V6: the inner object", signed, ["inner"], 0, ""),
+            ("PCR8 of an image that is not signed", good, ["same"], 1, "V6"),
+            ("V6: any of several", good, ["swapped", "unsigned"], 0, ""),
+            ("V6: none of several", good, ["swapped", "half"], 1, "V6"),
+            ("V2: PCR0 alone, upper case", good, ["pcr0"], 0, ""), ("V2: PCR1 and PCR2", good, ["pcr12"], 0, ""),
+            ("V2: PCR1 alone", good, ["pcr1"], 2, "V2"), ("V2: nothing", good, ["none"], 2, ""),
+            ("V2: no expectation", good, [], 2, "--pcrs is missing"), ("no JSON", good, ["broken"], 2, ""),
+            ("one register differs", signed, ["half"], 1, "V6"),
+            ("a register that no file fixes", signed, ["more"], 1, "V6"),
+            ("4: a signature over another PCR0", VECTORS / "signed-wrong-pcr0.eif", ["same"], 1, "eif.md 4"),
+            ("4: a signature by another key", VECTORS / "signed-wrong-key.eif", ["same"], 1, "RFC 9053"),
+            ("1.4: a bad image", VECTORS / "bad-crc-payload.eif", ["same"], 1, "eif.md 1.4.6"),
+            ("V1: no such image", tmp / "absent.eif", ["same"], 3, "cannot open"),
+            ("V1: no such measurements", good, ["absent"], 3, "cannot open")):
+        args = [a for name in names for a in ("--pcrs", tmp / f"{name}.json")]
+        for form in ([], ["--json"]):
+            done = subprocess.run([VERIFY, "image", "--eif", image, *args, *form], timeout=60,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            said = done.stdout.startswith('{"verified":true' if form else "verified: ")
+            check(f"verify: {rule}", done.returncode == status and err in done.stderr and said == (status == 0)
+                  and done.stderr.count("\n") == (status != 0), repr(done))
+    done = subprocess.run([VERIFY, "image", "--json", "--eif", VECTORS / "bad-overlap.eif", "--pcrs",
+                           tmp / "same.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    check("verify: a bad image's class and offset, and no measurement",
+          json.loads(done.stdout)["image"] == {"fault": "overlap, offset 838"})
+
+
 # Path, type and mode, contents or target or device; sorted as the archive must be.
 TREE = [
     ("a", "dir", 0o755, None),
@@ -591,6 +634,7 @@ with tempfile.TemporaryDirectory() as directory:
     changed_vectors(scratch)
     signatures(scratch, builds(scratch))
     ramdisks(scratch)
+    verified(scratch)
     usage()
     if not SANITIZED:
         sparse(scratch)
