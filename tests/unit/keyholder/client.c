@@ -467,6 +467,38 @@ real_holder(void **state)
 	key_identity_fini(&id);
 }
 
+/* Strangers' questions have a bound of their own: signatures and our own document do not notice. */
+static void
+documents(void **state)
+{
+	struct key_ticket *t[ATTEST_QUEUE_MAX], *more;
+	unsigned mine = 0, signature = 0;
+	struct key_request r;
+
+	for (unsigned i = 0; i < ATTEST_QUEUE_MAX; i++) {
+		assert_int_equal(
+		    key_attest(client, SPAN_LIT("n"), on_answer, &mine, &t[i]).code, ERR_OK);
+		assert_true(take(&r));
+		assert_int_equal(r.type, KEY_ATTEST);
+	}
+	assert_int_equal(key_attest(client, SPAN_LIT("n"), on_answer, NULL, &more).code, ERR_BUSY);
+	assert_null(more);
+	assert_int_equal(key_attest(client, SPAN_NONE, on_answer, NULL, &more).code, ERR_TOO_LARGE);
+	assert_int_equal(key_own_document(client, on_answer, NULL, &more).code, ERR_OK);
+	assert_true(take(&r));
+	assert_int_equal(r.type, KEY_OWN);
+	ask(&signature);
+	assert_true(take(&r));
+	assert_int_equal(r.type, KEY_CHAT);
+	reply(&r, ERR_OK);
+	while (signature == 0)
+		turn();
+	/* Who left keeps his place until the answer came. */
+	key_cancel(t[0]);
+	assert_int_equal(key_attest(client, SPAN_LIT("n"), on_answer, NULL, &more).code, ERR_BUSY);
+	assert_int_equal(mine, 0);
+}
+
 static void
 no_identity(void **state)
 {
@@ -496,6 +528,7 @@ main(void)
 		ROW(timed_out),
 		ROW(holder_gone),
 		ROW(unasked),
+		ROW(documents),
 		ROW(other_type),
 		ROW(freed_in_callback),
 		ROW(freed_when_lost),
