@@ -65,7 +65,7 @@ make_document(struct attester *a, struct span nonce, struct buf *document)
 static struct err
 make_own(struct attester *a)
 {
-	uint64_t before_ms = clock_unix_ms(), after_ms, module_ms;
+	uint64_t before_ms = clock_unix_ms(), after_ms, module_ms = 0;
 	struct buf document;
 	struct err e;
 
