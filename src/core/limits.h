@@ -26,7 +26,8 @@
 
 /* Connections. */
 #define CONN_MAX_PER_LOOP 10000
-#define ACCEPT_BATCH	  64 /* connections taken in one loop turn */
+#define TLS_PAD_BYTES	  256 /* records to clients of an enclave are multiples of it (H6) */
+#define ACCEPT_BATCH	  64  /* connections taken in one loop turn */
 
 /* Deadlines, milliseconds (stack.md "Flow control"). */
 #define TLS_HANDSHAKE_MS       5000

@@ -94,6 +94,12 @@ tls_context_new(struct tls_context **out, struct span cert_der, struct span key_
 }
 
 void
+tls_context_pad(struct tls_context *c, size_t bytes)
+{
+	SSL_CTX_set_block_padding(ssl_ctx(c), bytes);
+}
+
+void
 tls_context_free(struct tls_context *c)
 {
 	SSL_CTX_free(ssl_ctx(c));

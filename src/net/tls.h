@@ -23,6 +23,12 @@ struct tls_context;
 MUST_USE struct err
 tls_context_new(struct tls_context **out, struct span cert_der, struct span key_der);
 void tls_context_free(struct tls_context *c);
+/*
+ * Records of TLS 1.3 to clients become a multiple of so many bytes before they are encrypted (RFC
+ * 8446 5.4), so that their lengths say less about the words in a stream (H6). 2 to 16384.
+ * Connections that are set up afterwards; those of TLS 1.2 have no such thing.
+ */
+void tls_context_pad(struct tls_context *c, size_t bytes);
 
 /* One connection; over any descriptor that behaves like a stream socket. */
 struct tls_link {

@@ -250,6 +250,36 @@ test_bytes(void **state)
 	pair_close(&p);
 }
 
+/* H6: what the host sees of a word is the same for each of up to 255 bytes. */
+static void
+test_padding(void **state)
+{
+	static const struct {
+		size_t bytes, want; /* of plain text; of the record behind its head */
+	} rows[] = { { 1, 256 + 16 }, { 9, 256 + 16 }, { 255, 256 + 16 }, { 256, 512 + 16 },
+		{ 700, 768 + 16 } };
+	static const uint8_t text[1024];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t record[2048];
+		struct pair p;
+		size_t put;
+
+		pair_open(&p);
+		tls_link_fini(&p.link);
+		tls_context_pad(p.context, 256);
+		assert_int_equal(tls_link_init(&p.link, p.context, p.fd[0]).code, ERR_OK);
+		assert_true(shake(&p));
+		assert_int_equal(
+		    tls_link_write(&p.link, span_of(text, rows[i].bytes), &put), TLS_OK);
+		assert_int_equal(put, rows[i].bytes);
+		assert_int_equal(read(p.fd[1], record, sizeof(record)), 5 + rows[i].want);
+		assert_int_equal(record[0], 23); /* application data */
+		assert_int_equal(record[3] << 8 | record[4], rows[i].want);
+		pair_close(&p);
+	}
+}
+
 static void
 test_ends(void **state)
 {
@@ -297,6 +327,7 @@ main(void)
 		cmocka_unit_test(test_alpn),
 		cmocka_unit_test(test_every_session_is_new),
 		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_padding),
 		cmocka_unit_test(test_ends),
 	};
 
