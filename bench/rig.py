@@ -176,6 +176,9 @@ class Rig:
                if not re.match(r"(TEE_GATEWAY_|API_SERVER_)|\w+_(API_KEY|BASE_URL)$", k)}
         env |= {"OPENAI_API_KEY": "sk-bench", "TEE_GATEWAY_CA_FILE": str(self.dir / "ca.pem"),
                 "OPENAI_BASE_URL": f"https://localhost:{self.upstream_tls}/v1"}
+        for name in ("ANTHROPIC", "GOOGLE"):
+            env |= {f"{name}_API_KEY": "sk-bench",
+                    f"{name}_BASE_URL": f"https://localhost:{self.upstream_tls}"}
         name = f"tee-gateway-{loops}"
         child = self.start(name, [BUILD / "src/cmd/tee-gateway", "--loops", loops, "--listen",
                                   f"127.0.0.1:{plain}", "--tls-listen", f"127.0.0.1:{tls}"], env=env)
@@ -209,9 +212,9 @@ class Rig:
         return Server("Portkey", child, port, False, "x-portkey-provider: openai\r\n"
                       f"x-portkey-custom-host: http://127.0.0.1:{self.upstream_plain}/v1\r\n")
 
-    def request(self, headers="", stream=None):
+    def request(self, headers="", stream=None, model="gpt-4.1"):
         """A file with one request; stream is (chunks, interval_ms). Returns it and its body's path."""
-        prompt, body = PROMPT, {"model": "gpt-4.1", "temperature": 0.5, "max_tokens": 400}
+        prompt, body = PROMPT, {"model": model, "temperature": 0.5, "max_tokens": 400}
         if stream:
             prompt += "chunks=%d interval_ms=%d" % stream
             body["stream"] = True

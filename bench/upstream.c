@@ -5,6 +5,7 @@
  *
  * Speaks HTTP/1.1 on two free ports of 127.0.0.1, plain and TLS, and prints them: "plain N" and
  * "tls N". A chat request is answered at once and whole; with "stream":true as an event stream. The
+ * path tells whose form it has: OpenAI's, Anthropic's (/v1/messages) or Gemini's (streamed). The
  * prompt says how it is paced, because a prompt is what every proxy passes on as it is: the text
  * `chunks=N interval_ms=M` anywhere in the body makes N events, one each M milliseconds.
  * GET /stats answers with the connections accepted so far, those open, and the requests.
@@ -58,6 +59,46 @@ enum { BODY_MAX = 1 << 20, OUT_MAX = 1 << 20, BACKLOG = 4096, CHUNKS_MAX = 10000
 	"\"refusal\":null,\"annotations\":[]},\"logprobs\":null,\"finish_reason\":\"stop\"}]"  \
 	"," USAGE ",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0123456789\"}"
 
+/* The same words of Anthropic, as its events look today. */
+#define CLAUDE(type, rest) "event: " type "\ndata: {\"type\":\"" type "\"" rest "}\n\n"
+#define CLAUDE_FIRST                                                           \
+	CLAUDE("message_start",                                                \
+	    ",\"message\":{\"model\":\"claude-sonnet-4-5-20250929\","          \
+	    "\"id\":\"msg_01BenchBenchBenchBenchBe\",\"type\":\"message\","    \
+	    "\"role\":\"assistant\",\"content\":[],\"stop_reason\":null,"      \
+	    "\"stop_sequence\":null,\"usage\":{\"input_tokens\":61,"           \
+	    "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0," \
+	    "\"output_tokens\":1,\"service_tier\":\"standard\"}}")             \
+	CLAUDE("content_block_start",                                          \
+	    ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}")
+#define CLAUDE_WORD                   \
+	CLAUDE("content_block_delta", \
+	    ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" measured\"}")
+#define CLAUDE_LAST                                                             \
+	CLAUDE("content_block_stop", ",\"index\":0")                            \
+	CLAUDE("message_delta",                                                 \
+	    ",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null}," \
+	    "\"usage\":{\"output_tokens\":40}")                                 \
+	CLAUDE("message_stop", "")
+
+/* And of Gemini. */
+#define GEMINI(text, finish)                                                                \
+	"data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"" text             \
+	"\"}],\"role\": \"model\"}," finish "\"index\": 0}],\"usageMetadata\": "            \
+	"{\"promptTokenCount\": 61,\"candidatesTokenCount\": 40,\"totalTokenCount\": 101}," \
+	"\"modelVersion\": \"gemini-2.5-flash\",\"responseId\": \"BenchBenchBench\"}\r\n\r\n"
+
+/* What one provider's stream is made of: at once, word by word, at the end. */
+struct form {
+	struct span first, word, last;
+};
+static const struct form openai_form = { SPAN_LIT(EVENT_FIRST), SPAN_LIT(EVENT_WORD),
+	SPAN_LIT(EVENTS_LAST) };
+static const struct form claude_form = { SPAN_LIT(CLAUDE_FIRST), SPAN_LIT(CLAUDE_WORD),
+	SPAN_LIT(CLAUDE_LAST) };
+static const struct form gemini_form = { SPAN_LIT(GEMINI("", "")),
+	SPAN_LIT(GEMINI(" measured", "")), SPAN_LIT(GEMINI("", "\"finishReason\": \"STOP\",")) };
+
 struct conn {
 	uv_poll_t poll;
 	uv_timer_t pace;
@@ -67,6 +108,7 @@ struct conn {
 	llhttp_t parser;
 	struct buf body, out;
 	bool stats; /* the request is for /stats */
+	const struct form *form;
 	uint64_t chunks_left, interval_ms, due_ms;
 };
 
@@ -202,11 +244,11 @@ on_pace(uv_timer_t *t)
 {
 	struct conn *c = t->data;
 
-	put_chunk(c, SPAN_LIT(EVENT_WORD));
+	put_chunk(c, c->form->word);
 	if (--c->chunks_left > 0) {
 		pace(c);
 	} else {
-		put_chunk(c, SPAN_LIT(EVENTS_LAST));
+		put_chunk(c, c->form->last);
 		buf_put_str(&c->out, "0\r\n\r\n");
 	}
 	if (failed(buf_check(&c->out)))
@@ -239,7 +281,7 @@ answer_stream(struct conn *c)
 	buf_put_str(&c->out,
 	    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
 	    "x-request-id: req_bench\r\ntransfer-encoding: chunked\r\n\r\n");
-	put_chunk(c, SPAN_LIT(EVENT_FIRST));
+	put_chunk(c, c->form->first);
 	c->chunks_left = asked(c, SPAN_LIT("chunks="), 16);
 	c->interval_ms = asked(c, SPAN_LIT("interval_ms="), 1);
 	c->due_ms = uv_now(&up.loop);
@@ -262,7 +304,14 @@ on_url(llhttp_t *p, const char *at, size_t n)
 {
 	struct conn *c = p->data;
 
-	c->stats = span_eq(span_of(at, n), SPAN_LIT("/stats"));
+	struct span url = span_of(at, n);
+
+	c->stats = span_eq(url, SPAN_LIT("/stats"));
+	c->form = &openai_form;
+	if (span_eq(url, SPAN_LIT("/v1/messages")))
+		c->form = &claude_form;
+	else if (span_find(url, SPAN_LIT(":streamGenerateContent"), 0) != SIZE_MAX)
+		c->form = &gemini_form;
 	return 0;
 }
 
@@ -291,7 +340,8 @@ on_complete(llhttp_t *p)
 		answer_whole(c, span_str(stats));
 	} else {
 		up.requests++;
-		if (span_find(body, SPAN_LIT("\"stream\":true"), 0) != SIZE_MAX)
+		if (c->form == &gemini_form ||
+		    span_find(body, SPAN_LIT("\"stream\":true"), 0) != SIZE_MAX)
 			answer_stream(c);
 		else
 			answer_whole(c, SPAN_LIT(ANSWER));
