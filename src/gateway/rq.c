@@ -156,18 +156,43 @@ send_head(struct rq *rq, unsigned status, const char *content_type, uint64_t len
 	rq->head_sent = true;
 }
 
+static void
+open_stream(struct rq *rq)
+{
+	if (rq->head_sent)
+		return;
+	send_head(rq, 200, "text/event-stream; charset=utf-8", EXCHANGE_STREAM);
+	rq->streaming = true;
+	metric_add(METRIC_STREAMS_OPEN, NULL, NULL, 1);
+}
+
 void
 rq_flush(struct rq *rq)
 {
 	if (rq->x == NULL || rq->out.n == 0)
 		return;
-	if (!rq->head_sent) {
-		send_head(rq, 200, "text/event-stream; charset=utf-8", EXCHANGE_STREAM);
-		rq->streaming = true;
-		metric_add(METRIC_STREAMS_OPEN, NULL, NULL, 1);
-	}
+	open_stream(rq);
 	exchange_write(rq->x, buf_span(&rq->out));
 	buf_clear(&rq->out);
+}
+
+bool
+rq_send(struct rq *rq)
+{
+	size_t room;
+
+	open_stream(rq);
+	while (rq->out_at < rq->out.n && (room = exchange_room(rq->x)) > 0) {
+		size_t left = rq->out.n - rq->out_at, n = left < room ? left : room;
+
+		exchange_write(rq->x, span_cut(buf_span(&rq->out), rq->out_at, rq->out_at + n));
+		rq->out_at += n;
+	}
+	if (rq->out_at < rq->out.n)
+		return false;
+	buf_fini(&rq->out); /* the connection has it */
+	rq->out_at = 0;
+	return true;
 }
 
 void
@@ -178,11 +203,9 @@ rq_keep_alive(struct rq *rq)
 }
 
 void
-rq_send_body(struct rq *rq, unsigned status, struct span body)
+rq_open_body(struct rq *rq, unsigned status)
 {
-	send_head(rq, status, "application/json", body.n);
-	exchange_write(rq->x, body);
-	exchange_end(rq->x);
+	send_head(rq, status, "application/json", rq->out.n);
 }
 
 /* --- steps --- */
@@ -544,7 +567,7 @@ rq_on_room(struct rq *rq)
 {
 	if (rq->call != NULL)
 		egress_resume(rq->call);
-	else if (rq->step == RQ_STEP_relay)
+	else if (rq->step == RQ_STEP_relay || rq->step == RQ_STEP_deliver)
 		rq_run(rq);
 }
 

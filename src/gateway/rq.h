@@ -90,6 +90,7 @@ struct rq {
 	/* What goes out: hashed as it enters `out`, sent in order. */
 	struct answer answer;
 	struct buf out;
+	size_t out_at; /* bytes of it that rq_send() gave away */
 	struct sha256 *res;
 	uint8_t output_hash[KECCAK_LEN];
 	uint64_t timestamp_unix_s;
@@ -99,6 +100,7 @@ struct rq {
 	struct key_ticket *ticket;
 	enum receipt_outcome outcome;
 	bool ended;		/* tee fields or the error are in line */
+	bool delivered;		/* every byte was given to the connection */
 	struct buf jws;		/* the receipt; empty when it could not be had */
 	struct failure failure; /* status 0: none */
 
@@ -140,8 +142,13 @@ void rq_flush(struct rq *rq);
 /* A comment into a stream that has begun: something for the client to hear, and content. */
 void rq_keep_alive(struct rq *rq);
 
-/* Sends a whole body with its head. */
-void rq_send_body(struct rq *rq, unsigned status, struct span body);
+/* The head of a body that is in line, whole; rq_send() then sends it. */
+void rq_open_body(struct rq *rq, unsigned status);
+/*
+ * Gives the last bytes in line to the client, as many as there is room for, after the head of a
+ * stream if none was sent. True: all of them; else again from rq_on_room().
+ */
+bool rq_send(struct rq *rq);
 
 /* Steps that have files of their own. */
 enum rq_next rq_step_dial(struct rq *rq); /* relay.c */
