@@ -30,15 +30,10 @@ buf_clear(struct buf *b)
 }
 
 static bool
-grow_to(struct buf *b, size_t want)
+move_to(struct buf *b, size_t cap)
 {
-	size_t cap = b->cap == 0 ? FIRST_BYTES : b->cap;
 	uint8_t *p;
 
-	while (cap < want)
-		cap *= 2;
-	if (cap > b->max)
-		cap = b->max;
 	/* Not realloc: it would leave the old bytes behind in freed memory. */
 	if ((p = malloc(cap)) == NULL)
 		return false;
@@ -49,6 +44,23 @@ grow_to(struct buf *b, size_t want)
 	b->p = p;
 	b->cap = cap;
 	return true;
+}
+
+static bool
+grow_to(struct buf *b, size_t want)
+{
+	size_t cap = b->cap == 0 ? FIRST_BYTES : b->cap;
+
+	while (cap < want)
+		cap *= 2;
+	return move_to(b, cap < b->max ? cap : b->max);
+}
+
+void
+buf_reserve(struct buf *b, size_t n)
+{
+	if (!b->over && n <= b->max - b->n && n > b->cap - b->n)
+		(void)move_to(b, b->n + n);
 }
 
 uint8_t *

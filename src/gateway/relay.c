@@ -57,6 +57,31 @@ url_of(struct rq *rq)
 	return (const char *)url.p;
 }
 
+/* From here on the body lives in what is sent on: pictures are held once. */
+static void
+drop_request(struct rq *rq)
+{
+	request_fini(&rq->request);
+	rq->parsed = false;
+	rq->body = SPAN_NONE;
+	exchange_drop_body(rq->x);
+}
+
+/* The provider's words for the request; a second attempt finds them there. */
+static struct err
+encode(struct rq *rq)
+{
+	if (rq->called)
+		return OK;
+	buf_reserve(&rq->forward, rq->body.n + 1024);
+	rq->upstream->provider->encode(&rq->forward, &rq->request, rq->model, rq->adjusted);
+	TRY(buf_check(&rq->forward));
+	sha256_of(buf_span(&rq->forward), rq->fwd_sha256);
+	drop_request(rq);
+	rq->called = true;
+	return OK;
+}
+
 static enum rq_next
 dial_upstream(struct rq *rq)
 {
@@ -78,13 +103,9 @@ dial_upstream(struct rq *rq)
 
 	if (r.url == NULL)
 		return rq_fail_err(rq, FAIL(NOMEM, "url"));
-	if (!rq->called)
-		up->provider->encode(&rq->forward, &rq->request, rq->model, rq->adjusted);
-	if (failed(e = buf_check(&rq->forward)))
+	if (failed(e = encode(rq)))
 		return rq_fail_err(rq, e);
 	r.body = buf_span(&rq->forward);
-	sha256_of(r.body, rq->fwd_sha256);
-	rq->called = true;
 	if (failed(e = egress_start(rq->loop->egress, &r, &rq->call)))
 		return rq_fail_err(rq, e);
 	rq->step = RQ_STEP_relay;
@@ -515,6 +536,7 @@ on_done(void *ctx, struct egress_call *c, enum egress_fault fault)
 		return;
 	}
 	rq->upstream_done = true;
+	buf_fini(&rq->forward);
 	if (fault == EGRESS_NONE && streams(rq) && !rq->sentinel) {
 		if (failed(take_last_event(rq))) {
 			rq_run(rq);

@@ -286,8 +286,9 @@ hash_request(struct rq *rq)
 	struct err e;
 
 	arena_init(&scratch, REQUEST_ARENA_BYTES);
-	/* Escaping makes six bytes of one at most. */
+	/* Escaping makes six bytes of one at most; of most, and of pictures, it makes nothing. */
 	buf_init(&text, 6 * (size_t)BODY_MAX_BYTES + 4096);
+	buf_reserve(&text, rq->body.n + 256);
 	e = canonical_put(&text,
 	    rq->endpoint == ENDPOINT_CHAT ? CANONICAL_CHAT : CANONICAL_COMPLETION, &rq->request.doc,
 	    &scratch);
@@ -397,7 +398,7 @@ log_line(struct rq *rq)
 		LOG_TEXT("error", span_str(rq->failure.code == NULL ? "" : rq->failure.code)),
 		LOG_NUMBER("prompt_tokens", rq->answer.prompt_tokens),
 		LOG_NUMBER("completion_tokens", rq->answer.completion_tokens),
-		LOG_NUMBER("bytes_in", rq->body.n),
+		LOG_NUMBER("bytes_in", rq->body_bytes),
 		LOG_NUMBER("bytes_out", rq->res == NULL ? 0 : sha256_count(rq->res)),
 		LOG_NUMBER("t_admit", (rq->admitted_us - rq->began_us) / 1000),
 		LOG_NUMBER("t_first_byte", (rq->first_byte_us - rq->began_us) / 1000),
@@ -549,6 +550,7 @@ void
 rq_on_body(struct rq *rq, struct span body)
 {
 	rq->body = body;
+	rq->body_bytes = body.n;
 	rq->step = RQ_STEP_admit;
 	rq_run(rq);
 }

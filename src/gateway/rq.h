@@ -55,7 +55,8 @@ struct rq {
 	size_t budget; /* taken of the common one, for what is held of the provider's answer */
 
 	/* What was asked. */
-	struct span body;     /* borrowed from the exchange */
+	struct span body; /* borrowed from the exchange, until drop_request() */
+	size_t body_bytes;
 	bool unsigned_answer; /* TEE-Signature: none */
 	struct span nonce;    /* TEE-Nonce; .p NULL: none */
 	bool parsed;
