@@ -70,11 +70,21 @@ rq_fail_err(struct rq *rq, struct err e)
 	    e.what == NULL ? "unknown" : e.what);
 }
 
+enum rq_next
+rq_fail_answer(struct rq *rq, struct err e)
+{
+	if (rq->answer.blocked)
+		return rq_fail(rq, 400, "invalid_request_error", "content_policy_violation",
+		    "A policy of the model's provider lets no such picture be made.");
+	return rq_fail_err(rq, e);
+}
+
 /* The key itself, of a line "Authorization: Bearer KEY", or another's, with its NUL. */
 static struct span
-key_of(const struct upstream *up)
+key_of(const struct rq *rq)
 {
-	struct span line = buf_span(&up->auth), prefix = span_str(up->provider->auth_prefix);
+	struct span line = buf_span(&rq->upstream->auth);
+	struct span prefix = span_str(rq->provider->auth_prefix);
 
 	return line.n > prefix.n ? span_cut(line, prefix.n, line.n - 1) : SPAN_NONE;
 }
@@ -87,13 +97,15 @@ rq_fail_upstream(struct rq *rq, unsigned status, struct span said)
 		.retry_after = rq->retry_after,
 		.retry_after_ms = rq->retry_after_ms,
 		.now_unix_s = clock_unix_s(),
-		.key = key_of(rq->upstream) };
+		.key = key_of(rq) };
 	struct upstream_error e;
 	struct span code, param;
 
 	upstream_error_read(&e, &in);
 	if (status == 200 && !e.read)
 		return false;
+	if (e.policy && rq->model->kind != MODEL_CHAT)
+		snprintf(e.code, sizeof(e.code), "content_policy_violation");
 	code = arena_copy(&rq->arena, span_str(e.code));
 	param = arena_copy(&rq->arena, span_str(e.param));
 	rq_fail(rq, e.status, e.type, code.n > 0 ? (const char *)code.p : NULL, "%s", e.message);
@@ -299,6 +311,18 @@ hash_request(struct rq *rq)
 	return e;
 }
 
+static bool
+admitted_by(struct rq *rq, struct refusal *no)
+{
+	const struct provider *provider = rq->provider;
+
+	if (!parts_fit(&rq->request.parts, rq->model, provider != NULL && provider->fetches, no))
+		return false;
+	if (provider == NULL)
+		return echo_admit(&rq->request, &rq->adjusted, no);
+	return provider->admit(&rq->request, rq->model, &rq->adjusted, no);
+}
+
 static enum rq_next
 find_model(struct rq *rq)
 {
@@ -313,9 +337,8 @@ find_model(struct rq *rq)
 		return RQ_MORE;
 	}
 	rq->upstream = &rq->loop->gw->upstream[rq->model->provider];
-	if (rq->upstream->provider == NULL
-		? echo_admit(&rq->request, &rq->adjusted, &no)
-		: rq->upstream->provider->admit(&rq->request, rq->model, &rq->adjusted, &no))
+	rq->provider = provider_for(rq->model);
+	if (admitted_by(rq, &no))
 		return RQ_WAIT;
 	failure_from_refusal(&rq->failure, &no);
 	rq->failure.param = (const char *)arena_copy(&rq->arena, span_str(no.param)).p;
@@ -341,8 +364,8 @@ grant(struct rq *rq)
 		return rq_fail_err(rq, FAIL(BUSY, "the signing queue is full"));
 	rng_uuid(uuid);
 	answer_init(&rq->answer, &rq->request, uuid, clock_unix_s());
-	if (rq->upstream->provider != NULL && rq->upstream->provider->begin != NULL)
-		rq->upstream->provider->begin(&rq->answer, &rq->request, rq->model);
+	if (rq->provider != NULL && rq->provider->begin != NULL)
+		rq->provider->begin(&rq->answer, &rq->request, rq->model);
 	/* The receipt may be written after the client, and with it the body, is gone. */
 	model = arena_copy(&rq->arena, rq->answer.model);
 	if (model.p == NULL || (rq->res = sha256_new()) == NULL || (rq->up = sha256_new()) == NULL)
@@ -352,6 +375,9 @@ grant(struct rq *rq)
 	if (rq->model_name.p == NULL)
 		return rq_fail_err(rq, FAIL(NOMEM, "request"));
 	rq->stream = rq->request.stream;
+	rq->events = rq->stream && rq->provider != NULL && !rq->provider->never_streams;
+	if (rq->model->kind != MODEL_CHAT) /* interfaces.md 13: a picture is one event */
+		sse_init(&rq->sse, ANSWER_MAX_BYTES);
 	rq->admitted = true;
 	rq->admitted_us = clock_monotonic_us();
 	rq->step = RQ_STEP_dial;

@@ -69,7 +69,9 @@ struct rq {
 
 	/* What was sent on, and what came. */
 	const struct upstream *upstream;
-	struct buf forward; /* body sent to the provider */
+	const struct provider *provider; /* NULL: the model answers in the gateway itself */
+	bool events;			 /* the provider's answer is due as a stream */
+	struct buf forward;		 /* body sent to the provider */
 	uint8_t fwd_sha256[SHA256_LEN];
 	struct egress_call *call;
 	bool called, retried, upstream_done, sentinel;
@@ -126,6 +128,9 @@ enum rq_next rq_fail(struct rq *rq, unsigned status, const char *type, const cha
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* The one table from error codes to answers. */
 enum rq_next rq_fail_err(struct rq *rq, struct err e);
+
+/* What the provider answered is no answer: why, e says, or a policy of the provider's (E2). */
+enum rq_next rq_fail_answer(struct rq *rq, struct err e);
 
 /*
  * What the provider said in place of an answer (status 200: inside one), as an answer of ours.

@@ -12,11 +12,28 @@
 static struct err
 write_body(struct rq *rq, struct buf *b)
 {
+	buf_clear(b);
 	rq->answer.created_unix_s = rq->timestamp_unix_s;
-	if (rq->upstream->provider != NULL)
-		return rq->upstream->provider->body(&rq->answer, buf_span(&rq->upstream_body), b);
-	echo_body(&rq->echo, &rq->answer, b);
-	return OK;
+	if (rq->provider != NULL)
+		TRY(rq->provider->body(&rq->answer, buf_span(&rq->upstream_body), b));
+	else
+		echo_body(&rq->echo, &rq->answer, b);
+	return buf_check(b);
+}
+
+/* What a provider that never streams has to say before the final chunk of a stream. */
+static struct err
+queue_events(struct rq *rq)
+{
+	struct buf b;
+	struct err e;
+
+	buf_init(&b, rq->out.max);
+	e = rq->provider->body(&rq->answer, buf_span(&rq->upstream_body), &b);
+	if (!failed(e) && !failed(e = buf_check(&b)))
+		rq_queue(rq, buf_span(&b));
+	buf_fini(&b);
+	return e;
 }
 
 static void
@@ -42,13 +59,12 @@ rq_step_sign(struct rq *rq)
 	struct err e = OK;
 
 	rq->timestamp_unix_s = clock_unix_s();
-	if (!rq->stream) {
-		buf_clear(&rq->out);
+	if (!rq->stream)
 		e = write_body(rq, &rq->out);
-		if (!failed(e))
-			e = buf_check(&rq->out);
-		if (!failed(e))
-			buf_fini(&rq->upstream_body); /* up to 64 MiB: what counts is in line */
+	else if (!rq->events && rq->provider != NULL)
+		e = queue_events(rq);
+	if (!failed(e) && !rq->events) {
+		buf_fini(&rq->upstream_body); /* up to 64 MiB: what counts is in line */
 		/* That may have taken long, and the key holder signs no time of the past (K3). */
 		if (clock_unix_s() > rq->timestamp_unix_s + 1)
 			rq->timestamp_unix_s = clock_unix_s();
@@ -57,10 +73,10 @@ rq_step_sign(struct rq *rq)
 		e = answer_output_hash(&rq->answer, rq->output_hash);
 	if (failed(e)) {
 		buf_clear(&rq->out);
-		if (e.code == ERR_UPSTREAM && !rq->stream &&
+		if (e.code == ERR_UPSTREAM && !rq->events && !rq->answer.blocked &&
 		    rq_fail_upstream(rq, 200, buf_span(&rq->upstream_body)))
 			return RQ_MORE;
-		return rq_fail_err(rq, e);
+		return rq_fail_answer(rq, e);
 	}
 	rq->has_output_hash = true;
 	rq->outcome = RECEIPT_COMPLETE;
@@ -88,6 +104,7 @@ queue_ending(struct rq *rq)
 		tee.signature = span_of(rq->signature, sizeof(rq->signature));
 	if (rq->outcome == RECEIPT_COMPLETE && rq->stream) {
 		answer_put_final(&rq->answer, b, &tee);
+		buf_fini(&rq->answer.pictures); /* they are in line */
 	} else if (rq->outcome == RECEIPT_COMPLETE) {
 		from = 0; /* the body is in line, not hashed yet: it is now, as a whole */
 		answer_put_tee(b, &tee);
@@ -135,7 +152,7 @@ static void
 put_members(struct rq *rq, struct buf *b)
 {
 	const struct gateway *gw = rq->loop->gw;
-	bool upstream = rq->upstream->provider != NULL && rq->called;
+	bool upstream = rq->provider != NULL && rq->called;
 	uint8_t res[SHA256_LEN], up[SHA256_LEN];
 	struct span adjusted[PARAM_COUNT];
 	struct buf finish, usage;
@@ -174,7 +191,7 @@ put_members(struct rq *rq, struct buf *b)
 	}
 	if (rq->answer.served_model[0] != '\0')
 		r.served_model = span_str(rq->answer.served_model);
-	else if (rq->upstream->provider == NULL)
+	else if (rq->provider == NULL)
 		r.served_model = rq->model->name;
 	for (enum param p = 0; p < PARAM_COUNT; p++)
 		if (rq->adjusted & UINT64_C(1) << p)
