@@ -302,7 +302,7 @@ read_entry(struct answer *a, const struct json *doc, uint32_t entry, struct buf 
 {
 	uint32_t data = json_get(doc, entry, "b64_json");
 	uint32_t prompt = json_get(doc, entry, "revised_prompt");
-	struct picture picture;
+	struct picture picture = { 0 };
 
 	if (is_blocked(doc, entry)) {
 		a->blocked = true;
