@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/pages.h"
 #include "core/wipe.h"
 
 enum { FIRST_BYTES = 256 };
@@ -13,11 +14,21 @@ buf_init(struct buf *b, size_t max_bytes)
 	*b = (struct buf){ .max = max_bytes };
 }
 
+static void
+give_back(struct buf *b)
+{
+	if (b->cap >= PAGES_MIN_BYTES) {
+		pages_free(b->p, b->cap);
+		return;
+	}
+	wipe(b->p, b->cap);
+	free(b->p);
+}
+
 void
 buf_fini(struct buf *b)
 {
-	wipe(b->p, b->cap);
-	free(b->p);
+	give_back(b);
 	buf_init(b, b->max);
 }
 
@@ -34,13 +45,18 @@ move_to(struct buf *b, size_t cap)
 {
 	uint8_t *p;
 
-	/* Not realloc: it would leave the old bytes behind in freed memory. */
-	if ((p = malloc(cap)) == NULL)
-		return false;
-	if (b->n > 0)
-		memcpy(p, b->p, b->n);
-	wipe(b->p, b->cap);
-	free(b->p);
+	if (b->cap >= PAGES_MIN_BYTES) {
+		if ((p = pages_move(b->p, b->cap, cap)) == NULL)
+			return false;
+	} else {
+		/* Not realloc: it would leave the old bytes behind in freed memory. */
+		p = cap >= PAGES_MIN_BYTES ? pages_move(NULL, 0, cap) : malloc(cap);
+		if (p == NULL)
+			return false;
+		if (b->n > 0)
+			memcpy(p, b->p, b->n);
+		give_back(b);
+	}
 	b->p = p;
 	b->cap = cap;
 	return true;

@@ -1,5 +1,6 @@
 /*
- * buf.h - owned bytes that grow up to a bound and are wiped when freed. Pure.
+ * buf.h - owned bytes that grow up to a bound and are wiped when freed; large ones go back to the
+ * kernel (pages.h). Pure.
  *
  * Writers do not check every put: a buffer that hit its bound, or for which memory was refused,
  * remembers it, takes nothing more, and says so in buf_check(). Nothing may leave a buffer

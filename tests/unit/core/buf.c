@@ -43,10 +43,44 @@ reserves_nothing_past_its_bound(void **state)
 	buf_fini(&b);
 }
 
+/* Past a MiB a buffer has pages of its own: its bytes are the same. */
+static void
+grows_large(void **state)
+{
+	const size_t n = ((size_t)5 << 20) + 7;
+	struct buf b;
+
+	buf_init(&b, n);
+	for (size_t i = 0; i < n; i += 1000) {
+		uint8_t part[1000];
+
+		for (size_t k = 0; k < sizeof(part); k++)
+			part[k] = (uint8_t)((i + k) * 31 >> 3);
+		buf_put(&b, span_of(part, n - i < sizeof(part) ? n - i : sizeof(part)));
+	}
+	assert_int_equal(b.n, n);
+	assert_int_equal(b.cap, n);
+	for (size_t i = 0; i < n; i++)
+		if (b.p[i] != (uint8_t)(i * 31 >> 3))
+			fail_msg("byte %zu", i);
+	buf_drop(&b, n - 3);
+	assert_int_equal(b.p[0], (uint8_t)((n - 3) * 31 >> 3));
+	buf_clear(&b);
+	buf_put_str(&b, "again");
+	assert_true(span_eq(buf_span(&b), SPAN_LIT("again")));
+	buf_fini(&b);
+	buf_fini(&b);
+	buf_reserve(&b, (size_t)2 << 20);
+	assert_int_equal(b.cap, (size_t)2 << 20);
+	buf_put_str(&b, "x");
+	buf_fini(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(grows_large),
 		cmocka_unit_test(reserves_what_it_is_told),
 		cmocka_unit_test(reserves_nothing_past_its_bound),
 	};
