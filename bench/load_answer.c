@@ -1,14 +1,12 @@
 #include "load_answer.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include "cpu.h"
+#include "load_judge.h"
 
-enum { KEEP_MAX = 8 };
+enum { BODY_MAX_BYTES = 64 << 20 };
 
 /* No first character comes again but as the last, so that a mark can be looked for byte by byte,
  * however the body is cut into pieces. */
@@ -40,17 +38,10 @@ steady_mark(struct steady *s)
 }
 
 void
-answer_begin(struct answer *a, uint64_t number, uint64_t began_ns)
+answer_begin(struct answer *a, uint64_t began_ns)
 {
-	char path[4096];
-
-	*a = (struct answer){ .began_ns = began_ns, .keep_fd = -1 };
-	if (run.opt->keep == NULL || number >= KEEP_MAX)
-		return;
-	snprintf(path, sizeof(path), "%s/%d", run.opt->keep, (int)number);
-	a->keep_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (a->keep_fd < 0)
-		die(EXIT_CANNOT, path);
+	*a = (struct answer){ .began_ns = began_ns };
+	buf_init(&a->body, BODY_MAX_BYTES);
 }
 
 void
@@ -59,7 +50,7 @@ answer_came(struct answer *a)
 	if (a->first_ns != 0)
 		return;
 	a->first_ns = uv_hrtime();
-	if (++run.receiving == run.opt->connections && run.sum.steady.state == STEADY_NOT_YET) {
+	if (++run.receiving == options_places(run.opt) && run.sum.steady.state == STEADY_NOT_YET) {
 		run.sum.steady.state = STEADY_NOW;
 		steady_mark(&run.sum.steady);
 	}
@@ -69,8 +60,8 @@ void
 answer_body(struct answer *a, struct span bytes)
 {
 	run.sum.body_bytes += bytes.n;
-	if (a->keep_fd >= 0 && write(a->keep_fd, bytes.p, bytes.n) != (ssize_t)bytes.n)
-		die(EXIT_CANNOT, "a body cannot be kept");
+	if (run.opt->judge != NULL)
+		buf_put(&a->body, bytes);
 	for (size_t i = 0; i < bytes.n; i++)
 		for (int m = 0; m < MARKS; m++) {
 			uint8_t k = a->matched[m], c = bytes.p[i];
@@ -88,9 +79,7 @@ static void
 answer_end(struct answer *a)
 {
 	run.receiving -= a->first_ns != 0;
-	if (a->keep_fd >= 0)
-		close(a->keep_fd);
-	a->keep_fd = -1;
+	buf_fini(&a->body);
 }
 
 void
@@ -107,6 +96,8 @@ answer_whole(struct answer *a, unsigned status)
 	s->first_us = (uint32_t)((a->first_ns - a->began_ns) / 1000);
 	if (status < 200 || status > 299)
 		run.sum.not_2xx++;
+	if (run.opt->judge != NULL)
+		judge_later(&a->body);
 	answer_end(a);
 }
 

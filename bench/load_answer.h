@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/buf.h"
 #include "core/span.h"
 #include "load_options.h"
 
@@ -16,11 +17,11 @@ enum { MARK_EVENT, MARK_RECEIPT, MARK_DONE, MARKS };
 struct answer {
 	uint64_t began_ns, first_ns; /* first_ns 0: nothing has come */
 	uint8_t matched[MARKS];
-	int keep_fd; /* -1: this body is not kept */
+	struct buf body; /* filled when it is to be judged */
 };
 
-/* The request of this number was taken; its time counts from began_ns. */
-void answer_begin(struct answer *a, uint64_t number, uint64_t began_ns);
+/* Its request was taken; its time counts from began_ns. */
+void answer_begin(struct answer *a, uint64_t began_ns);
 /* Some of it came, if only of its head; the first time counts. */
 void answer_came(struct answer *a);
 /* Content bytes: after transfer decoding. */

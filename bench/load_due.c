@@ -66,13 +66,19 @@ due_now(void)
 }
 
 bool
-due_take(uint64_t *number, uint64_t *began_ns)
+due_take(uint64_t *began_ns)
 {
 	if (!due_now())
 		return false;
-	*number = run.taken++;
-	*began_ns = run.opt->rate > 0 ? due_ns(*number) : uv_hrtime();
+	*began_ns = run.opt->rate > 0 ? due_ns(run.taken) : uv_hrtime();
+	run.taken++;
 	return true;
+}
+
+bool
+due_none_left(void)
+{
+	return run.opt != NULL && run.taken == run.opt->requests;
 }
 
 uint64_t

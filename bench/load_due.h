@@ -17,8 +17,10 @@
 void due_start(const struct options *opt, uv_loop_t *loop, void (*due)(void));
 /* Whether a request is due; none is before the clock has started. */
 bool due_now(void);
-/* Takes it: its number, and the time from which it counts. False when none is due. */
-bool due_take(uint64_t *number, uint64_t *began_ns);
+/* Takes it; its time counts from *began_ns. False when none is due. */
+bool due_take(uint64_t *began_ns);
+/* None is left, due or not. */
+bool due_none_left(void);
 /* When the clock started. */
 uint64_t due_began_ns(void);
 /* Nothing is due any more; the loop may end. Safe twice. */

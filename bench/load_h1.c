@@ -50,11 +50,11 @@ static void
 h1_next(struct link *l)
 {
 	struct h1 *h = l->wire;
-	uint64_t number, began_ns;
+	uint64_t began_ns;
 
-	if (h->busy || !due_take(&number, &began_ns))
+	if (h->busy || !due_take(&began_ns))
 		return;
-	answer_begin(&h->answer, number, began_ns);
+	answer_begin(&h->answer, began_ns);
 	h->busy = true;
 	h->whole = false;
 	llhttp_init(&h->parser, HTTP_RESPONSE, &run.parse);

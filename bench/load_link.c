@@ -251,6 +251,9 @@ links_init(const struct options *opt, uv_loop_t *loop, const struct link_ops *op
 	run.closed = closed;
 	if ((run.tls = SSL_CTX_new(TLS_client_method())) == NULL)
 		die(EXIT_CANNOT, "TLS");
+	if (opt->streams > 0 &&
+	    SSL_CTX_set_alpn_protos(run.tls, (const unsigned char *)"\x02h2", 3) != 0)
+		die(EXIT_CANNOT, "ALPN");
 	/* What waits may have grown, and so moved, when a write is tried again. */
 	SSL_CTX_set_mode(
 	    run.tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

@@ -78,3 +78,13 @@ load_report(const struct options *opt, const struct totals *t, const struct spen
 	}
 	report_steady(&t->steady);
 }
+
+void
+load_report_judged(const struct judged *j)
+{
+	print_count("judged_complete", j->outcome[RECEIPT_COMPLETE]);
+	print_count("judged_truncated", j->outcome[RECEIPT_TRUNCATED]);
+	print_count("judged_failed", j->outcome[RECEIPT_FAILED]);
+	print_count("judged_refused", j->refused);
+	printf("judge_seconds %.3f\n", (double)j->ns / 1e9);
+}

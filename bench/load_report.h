@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "load_answer.h"
+#include "load_judge.h"
 #include "load_options.h"
 
 /* What only the one who ran it all knows. */
@@ -16,5 +17,6 @@ struct spent {
 
 /* Sorts the samples. */
 void load_report(const struct options *opt, const struct totals *t, const struct spent *spent);
+void load_report_judged(const struct judged *j);
 
 #endif
