@@ -10,6 +10,7 @@
 
 enum {
 	CONNECTIONS_LIMIT = 10000,
+	STREAMS_LIMIT = 1000,
 	REQUESTS_LIMIT = 10000000,
 	FILE_MAX = 32 << 20,
 	RATE_LIMIT = 100000
@@ -26,8 +27,8 @@ die(int code, const char *what)
 static noreturn void
 usage(void)
 {
-	fputs("usage: load [--connections C] [--requests R] [--rate N] [--tls] [--pid N]...\n"
-	      "            [--keep DIR] ADDRESS:PORT FILE\n",
+	fputs("usage: load [--connections C] [--requests R] [--rate N] [--tls] [--streams M]\n"
+	      "            [--pid N]... [--judge JWKS] ADDRESS:PORT FILE\n",
 	    stderr);
 	exit(EXIT_USAGE);
 }
@@ -42,13 +43,33 @@ number(const char *text, uint64_t max)
 	return v;
 }
 
+uint64_t
+options_places(const struct options *opt)
+{
+	return opt->connections * (opt->streams > 0 ? opt->streams : 1);
+}
+
+void
+options_read(struct buf *b, const char *path)
+{
+	uint8_t piece[4096];
+	size_t n;
+	FILE *f;
+
+	buf_init(b, FILE_MAX);
+	if ((f = fopen(path, "re")) == NULL)
+		die(EXIT_CANNOT, path);
+	while ((n = fread(piece, 1, sizeof(piece), f)) > 0)
+		buf_put(b, span_of(piece, n));
+	fclose(f);
+	if (failed(buf_check(b)) || b->n == 0)
+		die(EXIT_CANNOT, "a file is empty or too large");
+}
+
 static void
 take_target(struct options *opt, char *address, const char *path)
 {
 	char *colon = strrchr(address, ':');
-	uint8_t piece[4096];
-	size_t n;
-	FILE *f;
 
 	if (colon == NULL)
 		usage();
@@ -57,14 +78,11 @@ take_target(struct options *opt, char *address, const char *path)
 	*colon = '\0';
 	if (inet_pton(AF_INET, address, &opt->address.sin_addr) != 1)
 		usage();
-	buf_init(&opt->request, FILE_MAX);
-	if ((f = fopen(path, "re")) == NULL)
-		die(EXIT_CANNOT, path);
-	while ((n = fread(piece, 1, sizeof(piece), f)) > 0)
-		buf_put(&opt->request, span_of(piece, n));
-	fclose(f);
-	if (failed(buf_check(&opt->request)) || opt->request.n == 0)
-		die(EXIT_CANNOT, "request file: empty or too large");
+	options_read(&opt->request, path);
+	opt->body_at = span_find(buf_span(&opt->request), SPAN_LIT("\r\n\r\n"), 0);
+	if (opt->body_at == SIZE_MAX)
+		die(EXIT_CANNOT, "the request's head has no end");
+	opt->body_at += 4;
 }
 
 void
@@ -74,7 +92,8 @@ load_options(struct options *opt, int argc, char **argv)
 		{ "connections", required_argument, NULL, 'c' },
 		{ "requests", required_argument, NULL, 'r' },
 		{ "rate", required_argument, NULL, 'n' },
-		{ "keep", required_argument, NULL, 'k' },
+		{ "streams", required_argument, NULL, 's' },
+		{ "judge", required_argument, NULL, 'j' },
 		{ "pid", required_argument, NULL, 'p' },
 		{ "tls", no_argument, NULL, 't' },
 		{ 0 },
@@ -93,8 +112,11 @@ load_options(struct options *opt, int argc, char **argv)
 		case 'n':
 			opt->rate = number(optarg, RATE_LIMIT);
 			break;
-		case 'k':
-			opt->keep = optarg;
+		case 's':
+			opt->streams = number(optarg, STREAMS_LIMIT);
+			break;
+		case 'j':
+			opt->judge = optarg;
 			break;
 		case 'p':
 			if (opt->pids == PIDS_MAX)
@@ -107,7 +129,7 @@ load_options(struct options *opt, int argc, char **argv)
 		default:
 			usage();
 		}
-	if (argc - optind != 2)
+	if (argc - optind != 2 || (opt->streams > 0 && !opt->tls)) /* chosen by ALPN */
 		usage();
 	take_target(opt, argv[optind], argv[optind + 1]);
 }

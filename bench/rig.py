@@ -231,9 +231,12 @@ class Rig:
         bare.write_bytes(content)
         return path, bare
 
-    def load(self, server, request, *flags, during=None):
-        """Runs bench/load; a dict of what it prints. during(): called in the middle, its clock."""
-        pids = [f"--pid={p}" for p in server.pids()]
+    def load(self, server, request, *flags, during=None, cpu=True):
+        """
+        Runs bench/load; a dict of what it prints. during(): called in the middle, its clock. cpu: of the
+        server, which must then outlive the run.
+        """
+        pids = [f"--pid={p}" for p in server.pids()] if cpu else []
         argv = [str(BUILD / "bench/load"), *map(str, flags), *pids, *(["--tls"] if server.tls else []),
                 f"127.0.0.1:{server.port}", str(request)]
         child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -12,6 +12,7 @@
 #include "attest/pcrs.h"
 #include "core/buf.h"
 #include "crypto/digest.h"
+#include "gateway/crowd.h"
 #include "gateway/deadlines.h"
 #include "gateway/options.h"
 #include "gateway/receipts.h"
@@ -52,7 +53,7 @@ struct loop {
 	uv_timer_t deadline; /* of the shutdown */
 	uv_timer_t poll;     /* looks whether the last request is done */
 	bool draining, stopped;
-	size_t requests; /* requests under way, also those whose client has left */
+	struct crowd crowd; /* requests under way, also those whose client has left */
 };
 
 struct gateway {

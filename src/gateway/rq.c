@@ -473,7 +473,7 @@ step_finish(struct rq *rq)
 	sha256_free(rq->up);
 	arena_fini(&rq->arena);
 	budget_give(rq->budget);
-	rq->loop->requests--;
+	crowd_leave(&rq->loop->crowd);
 	rq->magic = 0;
 	free(rq);
 	return RQ_DONE;
@@ -557,7 +557,7 @@ rq_begin(
 	buf_init(&rq->out, 2 * (size_t)ANSWER_MAX_BYTES + (1 << 20));
 	buf_init(&rq->jws, RECEIPT_MAX_BYTES);
 	sse_init(&rq->sse, SSE_EVENT_MAX_BYTES);
-	loop->requests++;
+	crowd_enter(&loop->crowd);
 	if (check_head(rq, head) == RQ_MORE) {
 		rq_run(rq);
 		return rq;

@@ -46,6 +46,7 @@ loop_stop(struct loop *l)
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_close((uv_handle_t *)&l->deadline, NULL);
 	uv_close((uv_handle_t *)&l->poll, NULL);
+	crowd_close(&l->crowd);
 }
 
 static void
@@ -53,7 +54,7 @@ on_poll(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	if (l->requests == 0 && server_exchanges(l->server) == 0)
+	if (l->crowd.here == 0 && server_exchanges(l->server) == 0)
 		loop_stop(l);
 }
 
@@ -63,7 +64,7 @@ on_last_deadline(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->requests);
+	log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->crowd.here);
 	loop_stop(l);
 }
 
@@ -72,7 +73,7 @@ on_deadline(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	log_msg(LOG_WARN, "loop %u: cutting %zu requests off after %u s", l->index, l->requests,
+	log_msg(LOG_WARN, "loop %u: cutting %zu requests off after %u s", l->index, l->crowd.here,
 	    SHUTDOWN_MS / 1000);
 	server_stop(l->server);
 	uv_timer_start(&l->deadline, on_last_deadline, LAST_RECEIPTS_MS, 0);
@@ -141,6 +142,7 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 	uv_async_init(&l->uv, &l->wake, on_wake);
 	uv_timer_init(&l->uv, &l->deadline);
 	uv_timer_init(&l->uv, &l->poll);
+	crowd_init(&l->crowd, &l->uv);
 	l->plain_fd = listeners->plain[l->index];
 	l->tls_fd = listeners->tls[l->index];
 	TRY(key_client_new(&l->keys, &l->uv, channel, on_keys_lost, l));

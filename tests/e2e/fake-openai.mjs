@@ -38,6 +38,7 @@ export function makeCertificates() {
  * startFakeOpenAI({http1}): speaks HTTP/2 and HTTP/1.1 by ALPN, or HTTP/1.1 alone.
  * answer(...)	queues one answer: a function (reply) => ..., or one made by whole() or stream()
  * drop()	forgets what is still queued
+ * kill()	ends every connection at once, as when the process dies; new ones are taken
  * calls	what came, in order: {method, path, headers, body, sent, closed}
  * env		what the gateway needs to find it
  */
@@ -46,13 +47,15 @@ export async function startFakeOpenAI({ http1 = false } = {}) {
 	const leaf = new X509Certificate(certificates.cert);
 	const queue = [];
 	const calls = [];
-	const sessions = new Set();
+	const sessions = new Set(), sockets = new Set();
 	const { key, cert } = certificates;
 	const server = http1 ? https.createServer({ key, cert })
 		: http2.createSecureServer({ key, cert, allowHTTP1: true });
 	server.on('session', session => sessions.add(session));
 	server.on('connection', socket => {
 		sessions.add(socket);
+		sockets.add(socket);
+		socket.on('close', () => sockets.delete(socket));
 		socket.on('error', () => {});
 	});
 	server.on('request', (request, response) => {
@@ -101,6 +104,10 @@ export async function startFakeOpenAI({ http1 = false } = {}) {
 		answer: (...answers) => queue.push(...answers),
 		last: () => calls.at(-1),
 		drop: () => queue.splice(0), // answers that nobody came for
+		kill() {
+			for (const socket of sockets)
+				socket.resetAndDestroy();
+		},
 		async close() {
 			const over = new Promise(ok => server.close(ok));
 			for (const session of sessions)

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +11,7 @@ import { exchange, json as parse, post, root, startGateway } from './gateway.mjs
 import { SSE, SSE_UNTIL_CLOSE, delta, event, json, pause, sha256, startRaw, usage } from './raw-upstream.mjs';
 import { parseStream, readIdentity, splitStream, verifyReceipt } from './receipts-check.mjs';
 
-const GAP_MS = 2000, KEEP_ALIVE_MS = 500;
+const GAP_MS = 2000, KEEP_ALIVE_MS = 500, TOTAL_MS = 1500;
 const error = (code, type, more = {}) => ({ error: { message: 'said by the provider', type, param: null, code, ...more } });
 const answer = { id: 'u', object: 'chat.completion', created: 1, model: 'served',
 	choices: [{ index: 0, message: { role: 'assistant', content: 'hi' }, finish_reason: 'stop' }],
@@ -43,7 +44,10 @@ const refusals = [
 	['E2: 403', json(403, 'Forbidden', { 'Content-Type': 'text/plain' }), 502, 'upstream_error', 'upstream_authentication'],
 	['E2: 404', json(404, error('model_not_found', 'invalid_request_error')), 404, 'not_found_error', 'upstream_model_not_found'],
 	['E2: 408', json(408, ''), 504, 'upstream_timeout', 'upstream_timeout'],
+	['E2: 409', json(409, error(null, 'invalid_request_error')), 429, 'rate_limit_error', 'rate_limit_exceeded', '5'],
 	['E2: 413', json(413, '<html>too large</html>', { 'Content-Type': 'text/html' }), 413, 'invalid_request_error', null],
+	['E2: 422', json(422, error('unprocessable', 'invalid_request_error')), 400, 'invalid_request_error', 'unprocessable'],
+	['E2: any other status', json(418, error('teapot', 'invalid_request_error')), 502, 'upstream_error', 'upstream_error'],
 	['FLT-01: 429 with Retry-After', json(429, error('rate_limit_exceeded', 'tokens'), { 'Retry-After': '2' }),
 		429, 'rate_limit_error', 'rate_limit_exceeded', '2'],
 	['FLT-01: 429 with retry-after-ms', json(429, error(null, 'requests'), { 'retry-after-ms': '6500' }),
@@ -53,6 +57,7 @@ const refusals = [
 		502, 'upstream_error', 'upstream_quota_exhausted'],
 	['FLT-03: 500', json(500, error(null, 'server_error')), 502, 'upstream_error', 'upstream_error'],
 	['FLT-03: 503', json(503, '', { 'Retry-After': '9' }), 503, 'overloaded_error', 'overloaded', '9'],
+	['E2: 504', json(504, '<html>gateway timeout</html>', { 'Content-Type': 'text/html' }), 504, 'upstream_timeout', 'upstream_timeout'],
 	['E2: 529', json(529, error(null, 'overloaded_error')), 503, 'overloaded_error', 'overloaded', '5'],
 	['FLT-23: a redirect is not followed', json(302, '', { Location: '/elsewhere' }), 502, 'upstream_error', 'upstream_error'],
 	['FLT-23: HTML with 200', json(200, '<html>', { 'Content-Type': 'text/html' }), 502, 'upstream_error', 'upstream_error'],
@@ -92,6 +97,11 @@ const bodies = [
 		await reply.chunk(JSON.stringify(answer));
 		await reply.end();
 	}, 502, 'upstream_error'],
+	['FLT-08: RST after the head', async reply => {
+		await reply.head(200, { 'Content-Type': 'application/json', 'Content-Length': 1000 });
+		await pause(50);
+		reply.reset();
+	}, 502, 'upstream_error'],
 	['FLT-23: a stream nobody asked for', finished(delta('a'), delta(null, 'stop'), event('[DONE]')), 502, 'upstream_error'],
 	['S6: a choice without its reason', json(200, { ...answer, choices: [{ ...answer.choices[0], finish_reason: null }] }),
 		502, 'upstream_error'],
@@ -106,6 +116,8 @@ const bodies = [
 const streams = [
 	['FLT-07: no event, proper end', finished(), 502, 'upstream_error', 'upstream_error', ''],
 	['FLT-07: no event, end between chunks', async reply => { await reply.head(200, SSE); await reply.end(); },
+		502, 'upstream_error', 'upstream_error', ''],
+	['FLT-07: RST after the head', async reply => { await reply.head(200, SSE); await pause(50); reply.reset(); },
 		502, 'upstream_error', 'upstream_error', ''],
 	['FLT-07: proper end without a reason', finished(ten), 200, 'upstream_error', 'upstream_error', 10],
 	['FLT-07: [DONE] without a reason', finished(ten, event('[DONE]')), 200, 'upstream_error', 'upstream_error', 10],
@@ -204,6 +216,21 @@ before(async () => {
 		await reply.gone;
 	};
 	scripts.slow = reply => reply.gone;
+	// Never silent for long, and never at an end.
+	const drip = send => async reply => {
+		for (let over = false; !over;) {
+			await send(reply);
+			over = await Promise.race([pause(100).then(() => false), reply.gone.then(() => true)]);
+		}
+	};
+	scripts.drip = async reply => {
+		await reply.head(200, { 'Content-Type': 'application/json', 'Content-Length': 1000 });
+		await drip(r => r.body(' '))(reply);
+	};
+	scripts['drip stream'] = async reply => {
+		await reply.head(200, SSE);
+		await drip(r => r.chunk(delta('w ')))(reply);
+	};
 	scripts.flapping = reply => (reply.nth <= 3 ? json(503, '') : json(200, answer))(reply);
 	raw = await startRaw(scripts);
 	directory = fs.mkdtempSync(path.join(os.tmpdir(), 'faults-'));
@@ -321,6 +348,34 @@ test('a reasoning model has longer', async () => {
 	const response = await send(ask('FLT-05: silence', false, 'gpt-5'));
 	assert.equal(response.status, 504);
 	assert.ok(performance.now() - began > 2 * GAP_MS - 100);
+});
+
+// The deadlines that the others do not reach: of the connection, and of all that an answer takes.
+test('E4: the deadlines for connecting and in total', async () => {
+	const silent = net.createServer(socket => socket.on('error', () => {}).resume());
+	await new Promise(ok => silent.listen(0, '127.0.0.1', ok));
+	const policy = JSON.parse(fs.readFileSync(path.join(root, 'policy.json')));
+	Object.assign(policy.limits, { upstream_connect_ms: 300, upstream_total_ms: TOTAL_MS });
+	fs.writeFileSync(path.join(directory, 'short.json'), JSON.stringify(policy));
+	const hasty = await startGateway({ args: ['--policy', path.join(directory, 'short.json')],
+		env: { ...raw.env, XAI_API_KEY: 'k', XAI_BASE_URL: `https://127.0.0.1:${silent.address().port}/v1` } });
+	const who = await readIdentity(hasty);
+	const late = 'upstream_timeout', unreachable = 'upstream_error';
+	for (const [name, model, streamed, status, code] of [
+		['x', 'grok-3', false, 502, unreachable], ['x', 'grok-3', true, 502, unreachable],
+		['drip', 'gpt-4.1', false, 504, late], ['drip stream', 'gpt-4.1', true, 200, late]]) {
+		const request = ask(name, streamed, model);
+		const response = await post(`${hasty.url}/v1/chat/completions`, request);
+		assert.equal(response.status, status, response.body.toString());
+		const { content, jws, done } = status === 200 ? splitStream(response.body)
+			: { content: response.body, jws: response.headers['tee-receipt'] };
+		checkError(status === 200 ? parseStream(response.body).at(-1).error : parse(response).error, code, code);
+		assert.ok(!done);
+		assert.equal((await verifyReceipt(who, jws, { request, content })).outcome, 'failed');
+	}
+	assert.equal(raw.calls.drip.length + raw.calls['drip stream'].length, 2, 'what was sent is not sent again');
+	await hasty.stop();
+	await new Promise(ok => silent.close(ok));
 });
 
 test('FLT-15: flapping', async () => {
