@@ -43,6 +43,11 @@
 #define UPSTREAM_GAP_MS	       60000
 #define UPSTREAM_TOTAL_MS      600000
 
+/* Payments. */
+#define PAYMENT_MS	       15000 /* an answer of the facilitator (attacks.md PAY-16) */
+#define PRICE_MS	       10000 /* one of the price source */
+#define PRICE_ANSWER_MAX_BYTES (64u << 10)
+
 /* Receipts (R1). */
 #define RECEIPT_MAX_BYTES     6144	 /* the whole compact JWS */
 #define RECEIPT_FOREIGN_BYTES 128	 /* strings that come from strangers are cut here */

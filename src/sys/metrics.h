@@ -27,6 +27,10 @@
 	METRIC(SIGNATURES, "signatures_total", counter, "kind", NULL, "Signatures made")      \
 	METRIC(SIGN_SECONDS, "sign_seconds", histogram, NULL, NULL,                           \
 	    "Time from asking for a signature to having it")                                  \
+	METRIC(PAYMENTS, "payments_total", counter, "result", NULL, "Payments looked at")     \
+	METRIC(SETTLEMENTS, "settlements_total", counter, "result", NULL,                     \
+	    "Sessions that ended, and how")                                                   \
+	METRIC(PRICE_AGE, "price_age_seconds", gauge, NULL, NULL, "Age of the token's price") \
 	METRIC(CLOCK_OFFSET, "clock_offset_seconds", gauge, NULL, NULL,                       \
 	    "The system's clock less the security module's")                                  \
 	METRIC(WORKER_RESTARTS, "worker_restarts_total", counter, NULL, NULL,                 \
