@@ -54,6 +54,13 @@
 #define RECEIPT_RING_BYTES    (8u << 20) /* receipts kept for /v1/receipts, all loops */
 #define CONFIG_MAX_BYTES      16384	 /* published configuration */
 
+/* Payments (x402.md 1, 3; interfaces.md M8). */
+#define X402_HEADER_MAX_BYTES	     16384 /* PAYMENT-SIGNATURE; real ones have 3 to 4 KB */
+#define X402_MAX_DEPTH		     16	   /* of the JSON in it; real ones have 7 */
+#define X402_MAX_NODES		     4096  /* and of answers to us; real ones have 150 */
+#define X402_SIGNATURE_MAX_BYTES     4096  /* of a contract wallet; above: refused without a call */
+#define FACILITATOR_ANSWER_MAX_BYTES 65536
+
 /* Key holder. */
 #define SIGN_QUEUE_MAX	      1024  /* jobs waiting; above: refuse at admission */
 #define KEY_MESSAGE_MAX_BYTES 32768 /* one datagram of the key holder protocol */
