@@ -47,6 +47,8 @@
 #define PAYMENT_MS	       15000 /* an answer of the facilitator (attacks.md PAY-16) */
 #define PRICE_MS	       10000 /* one of the price source */
 #define PRICE_ANSWER_MAX_BYTES (64u << 10)
+#define FILINGS_MAX	       64	   /* proofs on their way, a loop; above: dropped */
+#define FILING_MAX_BYTES       (40u << 10) /* one proof in a request's head */
 
 /* Receipts (R1). */
 #define RECEIPT_MAX_BYTES     6144	 /* the whole compact JWS */
