@@ -323,13 +323,5 @@ legacy_address(const uint8_t point[static 64], char out[static ADDRESS_LEN])
 	uint8_t hash[KECCAK_LEN];
 
 	keccak_256(span_of(point, 64), hash);
-	put_hex(out, hash + 12, 20);
-	/* EIP-55: a letter is upper case where the hash of the lower-case digits is 8 or more. */
-	keccak_256(span_of(out + 2, ADDRESS_LEN - 2), hash);
-	for (size_t i = 0; i < ADDRESS_LEN - 2; i++) {
-		uint8_t nibble = i % 2 == 0 ? hash[i / 2] >> 4 : hash[i / 2] & 15;
-
-		if (nibble >= 8 && out[2 + i] >= 'a')
-			out[2 + i] = (char)(out[2 + i] - 'a' + 'A');
-	}
+	address_put(hash + KECCAK_LEN - ADDRESS_BYTES, out);
 }

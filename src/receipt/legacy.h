@@ -11,6 +11,7 @@
 #include "codec/json.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "crypto/address.h"
 #include "crypto/keccak.h"
 
 /*
@@ -68,7 +69,6 @@ enum { TEE_ID_LEN = 66 };
 void legacy_tee_id(struct span spki_der, char out[static TEE_ID_LEN]);
 
 /* An EIP-55 checksum address from the 64-byte uncompressed point of a secp256k1 key; no NUL. */
-enum { ADDRESS_LEN = 42 };
 void legacy_address(const uint8_t point[static 64], char out[static ADDRESS_LEN]);
 
 /*
