@@ -32,7 +32,7 @@ struct options {
 	const char *key[PROVIDER_COUNT];      /* provider keys; NULL: not configured. Secret */
 	const char *base_url[PROVIDER_COUNT]; /* NULL: the provider's own */
 	/* Local mode; else, and where the environment is silent, the reference deployment's. */
-	uint8_t pay_to[ADDRESS_BYTES];
+	struct address pay_to;
 	struct span public_url, facilitator_url; /* without a slash at the end; empty: unset */
 	bool payments;				 /* always in an enclave */
 	const char *price_url;			 /* NULL: the policy's source */

@@ -98,6 +98,22 @@ settings_url_fits(struct span *url)
 	    url->p[scheme] != ':';
 }
 
+bool
+settings_address_fits(struct address *a, struct span text)
+{
+	bool lower = false, upper = false;
+	char spelling[ADDRESS_LEN];
+
+	if (!address_parse(a, text))
+		return false;
+	for (size_t i = 2; i < text.n; i++) {
+		lower = lower || (text.p[i] >= 'a' && text.p[i] <= 'f');
+		upper = upper || (text.p[i] >= 'A' && text.p[i] <= 'F');
+	}
+	address_text(a, spelling);
+	return !lower || !upper || span_eq(text, span_of(spelling, ADDRESS_LEN));
+}
+
 /* --- filling in --- */
 
 void
@@ -133,8 +149,8 @@ settings_of_options(struct settings **out, const struct options *o)
 			settings_put_key(s, i, span_str(o->key[i]));
 			s->how = PROVISIONING_ENVIRONMENT;
 		}
-	memcpy(s->pay_to_bytes, o->pay_to, sizeof(s->pay_to_bytes));
-	address_put(o->pay_to, s->pay_to);
+	s->pay_to_address = o->pay_to;
+	address_text(&o->pay_to, s->pay_to);
 	settings_put_text(s->public_url, sizeof(s->public_url), o->public_url);
 	settings_put_text(s->facilitator_url, sizeof(s->facilitator_url), o->facilitator_url);
 	s->payments = o->payments;
@@ -214,15 +230,15 @@ take_part(struct span *s)
 
 /* An address in its one spelling, or nothing. */
 static bool
-take_address(struct span *s, char text[static ADDRESS_LEN + 1], uint8_t bytes[static ADDRESS_BYTES])
+take_address(struct span *s, char text[static ADDRESS_LEN + 1], struct address *a)
 {
 	struct span part = take_part(s);
 
 	if (part.n == 0)
 		return true;
-	if (failed(address_parse(bytes, part)))
+	if (!address_parse(a, part))
 		return false;
-	address_put(bytes, text);
+	address_text(a, text);
 	return span_eq(span_of(text, ADDRESS_LEN), part);
 }
 
@@ -255,7 +271,7 @@ take_key(struct span *s, struct settings *to)
 static struct err
 parse(struct settings *to, struct span s)
 {
-	uint8_t contract[ADDRESS_BYTES];
+	struct address contract;
 	struct span thumbprint;
 	uint32_t how, payments;
 
@@ -269,11 +285,11 @@ parse(struct settings *to, struct span s)
 		return FAIL(MALFORMED, "settings: a number");
 	to->how = (enum provisioning)how;
 	to->payments = payments == 1;
-	if (!take_address(&s, to->pay_to, to->pay_to_bytes))
+	if (!take_address(&s, to->pay_to, &to->pay_to_address))
 		return FAIL(MALFORMED, "settings: pay_to");
 	if (!take_url(&s, to->public_url) || !take_url(&s, to->facilitator_url))
 		return FAIL(MALFORMED, "settings: a URL");
-	if (!take_address(&s, to->heartbeat_contract, contract))
+	if (!take_address(&s, to->heartbeat_contract, &contract))
 		return FAIL(MALFORMED, "settings: the heartbeat's contract");
 	thumbprint = take_part(&s);
 	if (s.p == NULL || (thumbprint.n != 0 && thumbprint.n != SETTINGS_THUMBPRINT_LEN))

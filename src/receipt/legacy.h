@@ -11,7 +11,6 @@
 #include "codec/json.h"
 #include "core/buf.h"
 #include "core/err.h"
-#include "crypto/address.h"
 #include "crypto/keccak.h"
 
 /*
@@ -67,9 +66,6 @@ void legacy_message(const uint8_t request_hash[static KECCAK_LEN],
 /* tee_id: "0x" and 64 lower-case hex digits of keccak256(SPKI DER); no NUL. */
 enum { TEE_ID_LEN = 66 };
 void legacy_tee_id(struct span spki_der, char out[static TEE_ID_LEN]);
-
-/* An EIP-55 checksum address from the 64-byte uncompressed point of a secp256k1 key; no NUL. */
-void legacy_address(const uint8_t point[static 64], char out[static ADDRESS_LEN]);
 
 /*
  * The five fields as read from an answer (body, or final event of a stream).
