@@ -43,26 +43,6 @@ address_text(const struct address *a, char out[static ADDRESS_LEN])
 	}
 }
 
-struct err
-address_parse_typed(struct address *a, struct span text)
-{
-	bool lower = false, upper = false;
-	char spelling[ADDRESS_LEN];
-	struct address read;
-
-	if (!address_parse(&read, text))
-		return FAIL(MALFORMED, "an address is 0x and 40 hexadecimal digits");
-	for (size_t i = 2; i < text.n; i++) {
-		lower = lower || (text.p[i] >= 'a' && text.p[i] <= 'f');
-		upper = upper || (text.p[i] >= 'A' && text.p[i] <= 'F');
-	}
-	address_text(&read, spelling);
-	if (lower && upper && !span_eq(text, span_of(spelling, ADDRESS_LEN)))
-		return FAIL(REFUSED, "EIP-55: the address's checksum does not fit");
-	*a = read;
-	return OK;
-}
-
 void
 address_put(struct buf *b, const struct address *a)
 {

@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include "core/buf.h"
-#include "core/err.h"
 #include "core/span.h"
 
 enum { ADDRESS_BYTES = 20, ADDRESS_LEN = 42 };
@@ -20,12 +19,6 @@ struct address {
 bool address_eq(const struct address *a, const struct address *b);
 /* "0x" and 40 hex digits of any case: letter case is a checksum for people, and not judged. */
 bool address_parse(struct address *a, struct span text);
-/*
- * What people type: letters of one case only, or the checksum of EIP-55, which must then fit: a
- * mistyped digit does not pay a stranger.
- * Errors: MALFORMED (no 0x and 40 digits), REFUSED (the checksum). *a is then left alone.
- */
-MUST_USE struct err address_parse_typed(struct address *a, struct span text);
 /* EIP-55 spelling, no NUL. */
 void address_text(const struct address *a, char out[static ADDRESS_LEN]);
 void address_put(struct buf *b, const struct address *a);

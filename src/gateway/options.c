@@ -305,7 +305,7 @@ payment_read(struct options *o)
 
 	if (pay_to == NULL)
 		pay_to = DEFAULT_PAY_TO;
-	if (failed(address_parse_typed(&o->pay_to, span_str(pay_to))))
+	if (!settings_address_fits(&o->pay_to, span_str(pay_to)))
 		return complain("EVM_PAYMENT_ADDRESS: \"%s\" is not an address", pay_to);
 	if (!url_read(&o->facilitator_url, "FACILITATOR_URL", DEFAULT_FACILITATOR) ||
 	    !url_read(&o->public_url, "PUBLIC_URL", NULL) ||

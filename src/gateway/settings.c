@@ -98,6 +98,22 @@ settings_url_fits(struct span *url)
 	    url->p[scheme] != ':';
 }
 
+bool
+settings_address_fits(struct address *a, struct span text)
+{
+	bool lower = false, upper = false;
+	char spelling[ADDRESS_LEN];
+
+	if (!address_parse(a, text))
+		return false;
+	for (size_t i = 2; i < text.n; i++) {
+		lower = lower || (text.p[i] >= 'a' && text.p[i] <= 'f');
+		upper = upper || (text.p[i] >= 'A' && text.p[i] <= 'F');
+	}
+	address_text(a, spelling);
+	return !lower || !upper || span_eq(text, span_of(spelling, ADDRESS_LEN));
+}
+
 /* --- filling in --- */
 
 void
@@ -133,7 +149,7 @@ settings_of_options(struct settings **out, const struct options *o)
 			settings_put_key(s, i, span_str(o->key[i]));
 			s->how = PROVISIONING_ENVIRONMENT;
 		}
-	s->pay_to_bytes = o->pay_to;
+	s->pay_to_address = o->pay_to;
 	address_text(&o->pay_to, s->pay_to);
 	settings_put_text(s->public_url, sizeof(s->public_url), o->public_url);
 	settings_put_text(s->facilitator_url, sizeof(s->facilitator_url), o->facilitator_url);
@@ -269,7 +285,7 @@ parse(struct settings *to, struct span s)
 		return FAIL(MALFORMED, "settings: a number");
 	to->how = (enum provisioning)how;
 	to->payments = payments == 1;
-	if (!take_address(&s, to->pay_to, &to->pay_to_bytes))
+	if (!take_address(&s, to->pay_to, &to->pay_to_address))
 		return FAIL(MALFORMED, "settings: pay_to");
 	if (!take_url(&s, to->public_url) || !take_url(&s, to->facilitator_url))
 		return FAIL(MALFORMED, "settings: a URL");

@@ -47,7 +47,7 @@ struct settings {
 	/* The field with the key, as it is sent: "Authorization: Bearer KEY". Secret. */
 	char auth[PROVIDER_COUNT][SETTINGS_AUTH_MAX + 1];
 	bool payments; /* inference is paid; always in an enclave */
-	struct address pay_to_bytes;
+	struct address pay_to_address;
 	char pay_to[ADDRESS_LEN + 1]; /* EIP-55 */
 	char public_url[SETTINGS_URL_MAX + 1],
 	    facilitator_url[SETTINGS_URL_MAX + 1]; /* no slash at the end */
@@ -79,6 +79,11 @@ void settings_free(struct settings *s);
 bool settings_key_fits(struct span key);
 /* An absolute http or https URL without query, fragment and user; `*url` loses its last slashes. */
 bool settings_url_fits(struct span *url);
+/*
+ * An address in letters of one case, or with EIP-55's checksum, which must then fit: a mistyped digit
+ * would pay a stranger.
+ */
+bool settings_address_fits(struct address *a, struct span text);
 /* Sets the provider's credential. The key fits, the provider takes one. */
 void settings_put_key(struct settings *s, enum provider_id id, struct span key);
 /* Copies a text that fits into its place. */

@@ -23,8 +23,8 @@ full(void)
 	s->payments = true;
 	s->heartbeat_interval_s = 900;
 	s->heartbeat_buffer_s = 300;
-	assert_true(address_parse(&s->pay_to_bytes, span_str(CONTRACT)));
-	address_text(&s->pay_to_bytes, s->pay_to);
+	assert_true(address_parse(&s->pay_to_address, span_str(CONTRACT)));
+	address_text(&s->pay_to_address, s->pay_to);
 	settings_put_text(s->public_url, sizeof(s->public_url), SPAN_LIT("https://a.example"));
 	settings_put_text(
 	    s->facilitator_url, sizeof(s->facilitator_url), SPAN_LIT("http://127.0.0.1:9/x"));
@@ -217,6 +217,29 @@ urls(void **state)
 	}
 }
 
+static void
+addresses(void **state)
+{
+	static const struct {
+		const char *rule, *text;
+		bool fits;
+	} address[] = {
+		{ "EIP-55: the checksum", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", true },
+		{ "EIP-55: all capitals by nature", "0x52908400098527886E0F7030069857D2E4169EE7",
+		    true },
+		{ "small letters claim none", "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", true },
+		{ "capitals claim none", "0xDBF03B407C01E7CD3CBEA99509D93F8DDDC8C6FB", true },
+		{ "a mistyped digit", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee", false },
+		{ "a letter's case", "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", false },
+		{ "one digit less", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAe", false },
+	};
+	struct address a;
+
+	for (size_t i = 0; i < sizeof(address) / sizeof(address[0]); i++)
+		if (settings_address_fits(&a, span_str(address[i].text)) != address[i].fits)
+			fail_msg("%s", address[i].rule);
+}
+
 int
 main(void)
 {
@@ -227,6 +250,7 @@ main(void)
 		cmocka_unit_test(strict),
 		cmocka_unit_test(of_options),
 		cmocka_unit_test(urls),
+		cmocka_unit_test(addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
