@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "crypto/address.h"
 #include "crypto/certificate.h"
 #include "crypto/es256.h"
 #include "crypto/jws.h"
@@ -79,6 +80,7 @@ keep_identity(struct keys *k, const struct parts *p)
 		.tls_cert = buf_span(&p->tls_cert),
 		.tls_key = buf_span(&p->tls_key),
 	};
+	struct address wallet;
 	struct buf b;
 	struct err e;
 
@@ -86,7 +88,8 @@ keep_identity(struct keys *k, const struct parts *p)
 	legacy_tee_id(f.signing_spki, k->tee_id);
 	memcpy(f.tee_id, k->tee_id, TEE_ID_LEN);
 	wallet_key_point(k->wallet, point);
-	legacy_address(point, f.wallet_address);
+	address_of_point(&wallet, point);
+	address_text(&wallet, f.wallet_address);
 	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
 	key_facts_put(&b, &f);
 	e = buf_check(&b);

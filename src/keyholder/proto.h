@@ -11,6 +11,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/span.h"
+#include "crypto/address.h"
 #include "crypto/keccak.h"
 #include "crypto/pss.h"
 #include "receipt/legacy.h"

@@ -294,42 +294,17 @@ legacy_message(const uint8_t request_hash[static KECCAK_LEN],
 	keccak_final(&k, out);
 }
 
-static const char hex_digits[] = "0123456789abcdef";
-
-/* "0x" and two lower-case digits a byte, without a NUL. */
-static void
-put_hex(char *out, const uint8_t *bytes, size_t n)
-{
-	out[0] = '0';
-	out[1] = 'x';
-	for (size_t i = 0; i < n; i++) {
-		out[2 + 2 * i] = hex_digits[bytes[i] >> 4];
-		out[3 + 2 * i] = hex_digits[bytes[i] & 15];
-	}
-}
-
 void
 legacy_tee_id(struct span spki_der, char out[static TEE_ID_LEN])
 {
+	static const char digits[] = "0123456789abcdef";
 	uint8_t hash[KECCAK_LEN];
 
 	keccak_256(spki_der, hash);
-	put_hex(out, hash, sizeof(hash));
-}
-
-void
-legacy_address(const uint8_t point[static 64], char out[static ADDRESS_LEN])
-{
-	uint8_t hash[KECCAK_LEN];
-
-	keccak_256(span_of(point, 64), hash);
-	put_hex(out, hash + 12, 20);
-	/* EIP-55: a letter is upper case where the hash of the lower-case digits is 8 or more. */
-	keccak_256(span_of(out + 2, ADDRESS_LEN - 2), hash);
-	for (size_t i = 0; i < ADDRESS_LEN - 2; i++) {
-		uint8_t nibble = i % 2 == 0 ? hash[i / 2] >> 4 : hash[i / 2] & 15;
-
-		if (nibble >= 8 && out[2 + i] >= 'a')
-			out[2 + i] = (char)(out[2 + i] - 'a' + 'A');
+	out[0] = '0';
+	out[1] = 'x';
+	for (size_t i = 0; i < KECCAK_LEN; i++) {
+		out[2 + 2 * i] = digits[hash[i] >> 4];
+		out[3 + 2 * i] = digits[hash[i] & 15];
 	}
 }

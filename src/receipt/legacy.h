@@ -67,10 +67,6 @@ void legacy_message(const uint8_t request_hash[static KECCAK_LEN],
 enum { TEE_ID_LEN = 66 };
 void legacy_tee_id(struct span spki_der, char out[static TEE_ID_LEN]);
 
-/* An EIP-55 checksum address from the 64-byte uncompressed point of a secp256k1 key; no NUL. */
-enum { ADDRESS_LEN = 42 };
-void legacy_address(const uint8_t point[static 64], char out[static ADDRESS_LEN]);
-
 /*
  * The five fields as read from an answer (body, or final event of a stream).
  */

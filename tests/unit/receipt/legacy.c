@@ -8,6 +8,7 @@
 
 #include "../vectors.h"
 #include "codec/b64.h"
+#include "crypto/address.h"
 #include "crypto/digest.h"
 #include "crypto/pss.h"
 #include "receipt/canonical.h"
@@ -143,6 +144,7 @@ published_identity(void **state)
 {
 	uint8_t point[64], hash[SHA256_LEN], pcrs[3 * 48];
 	char id[TEE_ID_LEN], address[ADDRESS_LEN];
+	struct address account;
 	uint32_t list, seen = 0;
 	struct span spki;
 
@@ -159,7 +161,8 @@ published_identity(void **state)
 	for (uint32_t c = json_first(&vectors.doc, list); c != JSON_NONE;
 	     c = json_after(&vectors.doc, list, c), seen++) {
 		point_of(vectors_hex(&vectors, c, "private_key"), point);
-		legacy_address(point, address);
+		address_of_point(&account, point);
+		address_text(&account, address);
 		if (!span_eq(span_of(address, ADDRESS_LEN), vectors_text(&vectors, c, "address")))
 			fail_msg("%.*s", ADDRESS_LEN, address);
 	}
