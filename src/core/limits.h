@@ -53,6 +53,12 @@
 #define SIGN_QUEUE_MAX	      1024  /* jobs waiting; above: refuse at admission */
 #define KEY_MESSAGE_MAX_BYTES 32768 /* one datagram of the key holder protocol */
 
+/* Provisioning (P1). */
+#define HEARTBEAT_INTERVAL_S	 900 /* opengradient.md 7, unless the operator says otherwise */
+#define HEARTBEAT_INTERVAL_MAX_S 86400
+#define HEARTBEAT_BUFFER_S	 300
+#define HEARTBEAT_BUFFER_MAX_S	 1500 /* K3: the contract refuses what is older than 1800 s */
+
 /* Enclave images (eif.md 1.2, 1.4). */
 #define EIF_RAMDISKS_MAX_BYTES	(4ull << 30) /* all of them; also what one section may have */
 #define EIF_KERNEL_MAX_BYTES	(256u << 20)

@@ -37,9 +37,10 @@ MUST_USE struct err key_identity_fetch(struct key_identity *id, int fd, unsigned
 
 /*
  * Asks for what the operator provisioned, on a channel whose identity was fetched just before;
- * blocks, at most timeout_ms. *out (made by buf_init) gets the bytes, which are secret.
+ * blocks, at most timeout_ms. *out (made by buf_init) gets the bytes, which are secret; none: nothing
+ * was provisioned. *open: it may still be, once.
  */
-MUST_USE struct err key_provisioned_fetch(struct buf *out, int fd, unsigned timeout_ms);
+MUST_USE struct err key_provisioned_fetch(struct buf *out, bool *open, int fd, unsigned timeout_ms);
 
 /*
  * A client on `loop` for the channel `fd` (its own afterwards). on_lost is called once when the

@@ -219,6 +219,25 @@ key_facts_parse(struct key_facts *f, struct span body)
 }
 
 void
+key_provisioned_put(struct buf *b, const struct key_provisioned *p)
+{
+	buf_put_byte(b, p->open);
+	buf_put(b, p->bytes);
+}
+
+struct err
+key_provisioned_parse(struct key_provisioned *p, struct span body)
+{
+	struct span s = body;
+	uint64_t open = take_number(&s, 1);
+
+	*p = (struct key_provisioned){ .open = open == 1, .bytes = s };
+	if (s.p == NULL || open > 1)
+		return FAIL(MALFORMED, "key protocol: what was provisioned");
+	return OK;
+}
+
+void
 key_own_put(struct buf *b, const struct key_own *own)
 {
 	put_u64(b, own->made_unix_s);

@@ -6,6 +6,7 @@
 #ifndef KEYHOLDER_PROTO_H
 #define KEYHOLDER_PROTO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/buf.h"
@@ -49,9 +50,8 @@ struct key_answer {
 	enum key_type type;
 	uint64_t ticket;
 	enum err_code code;
-	struct span
-	    body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; PROVISIONED: what the key holder
-		     was given; ATTEST: a document; OWN: key_own; else a compact JWS; borrowed */
+	struct span body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; PROVISIONED: key_provisioned;
+		     ATTEST: a document; OWN: key_own; else a compact JWS; borrowed */
 };
 
 void key_answer_put(struct buf *b, const struct key_answer *a);
@@ -68,6 +68,16 @@ struct key_facts {
 void key_facts_put(struct buf *b, const struct key_facts *f);
 /* Errors: MALFORMED. */
 MUST_USE struct err key_facts_parse(struct key_facts *f, struct span body);
+
+/* The body of a PROVISIONED answer. Spans borrow. */
+struct key_provisioned {
+	bool open;	   /* a provisioning may still come, once */
+	struct span bytes; /* what counts now; empty: nothing was provisioned */
+};
+
+void key_provisioned_put(struct buf *b, const struct key_provisioned *p);
+/* Errors: MALFORMED. */
+MUST_USE struct err key_provisioned_parse(struct key_provisioned *p, struct span body);
 
 /* The body of an OWN answer. Spans borrow. */
 enum { KEY_OWN_PCRS = 3, KEY_PCR_LEN = 48, KEY_OWN_ROOT_MAX_BYTES = 2048 };
