@@ -53,5 +53,17 @@ struct x402_verdict {
 };
 #define X402_OK		   ((struct x402_verdict){ X402_FINE, NULL })
 #define X402_REFUSE(id, w) ((struct x402_verdict){ X402_##id, (w) })
+/* For functions that return a verdict. */
+#define X402_NEED(cond, id, what)                     \
+	do {                                          \
+		if (!(cond))                          \
+			return X402_REFUSE(id, what); \
+	} while (0)
+#define X402_TRY(call)                                 \
+	do {                                           \
+		struct x402_verdict verdict_ = (call); \
+		if (verdict_.reason != X402_FINE)      \
+			return verdict_;               \
+	} while (0)
 
 #endif

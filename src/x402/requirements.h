@@ -26,6 +26,8 @@ enum x402_scheme {
 	X402_EXACT_PERMIT2, /* offered by no policy yet; judged as the vectors do */
 	X402_EXACT_EIP3009,
 };
+/* "upto" or "exact". */
+const char *x402_scheme_name(enum x402_scheme scheme);
 
 /*
  * The terms of a gateway. Spans are borrowed (the policy's text). Invariant: 1 <= n_caps, caps
