@@ -92,21 +92,23 @@
 #define CLOCK_TRUST_MS	       30000 /* the system's clock against the module's, in an enclave */
 
 /* Money (interfaces.md 8, x402.md 5.1). */
-#define LEDGER_SESSIONS_MAX	 10000	/* of the policy: 130 MiB when all are used */
-#define LEDGER_PAYLOAD_MAX_BYTES 12288	/* a payment payload; the largest seen are 4 KiB */
-#define LEDGER_SPENT_PER_SESSION 8	/* permits remembered; above: 503 */
-#define LEDGER_BARRED_MAX	 4096	/* payers; the one who is free soonest makes room */
-#define LEDGER_VALUE_CAPS	 100	/* M8: unsettled value, in largest caps */
-#define PERMIT_SLACK_S		 60	/* M7: clocks differ; also how long a nonce is remembered */
-#define PERMIT_LAST_S		 6	/* facilitators want so much before the deadline */
-#define SESSION_IDLE_S		 100	/* x402.md 5: then it is settled */
-#define SESSION_MARGIN_S	 60	/* before the deadline: no new work, settle */
-#define SESSION_FORCE_S		 20	/* before the deadline: settle without what is in flight */
-#define PAYER_BARRED_S		 86400	/* after a settlement that failed by his fault */
-#define SETTLE_PERIOD_MS	 1000	/* between looks at the ledger */
-#define SETTLE_CALLS_MAX	 16	/* on the wire at once */
-#define SETTLE_REFUSALS_MAX	 4	/* of one permit; then it waits to be written off */
-#define SETTLE_BACKOFF_MAX_S	 30	/* 1, 2, 4, ... up to this; a Retry-After up to twice it */
+#define LEDGER_SESSIONS_MAX	 10000 /* of the policy: 130 MiB when all are used */
+#define LEDGER_PAYLOAD_MAX_BYTES 12288 /* a payment payload; the largest seen are 4 KiB */
+#define LEDGER_SPENT_PER_SESSION 8     /* permits remembered; above: 503 */
+#define LEDGER_BARRED_MAX	 4096  /* payers; the one who is free soonest makes room */
+#define LEDGER_VALUE_CAPS	 100   /* M8: unsettled value, in largest caps */
+#define PERMIT_SLACK_S		 60    /* M7: clocks differ; also how long a nonce is remembered */
+#define PERMIT_LAST_S		 6     /* facilitators want so much before the deadline */
+#define SESSION_IDLE_S		 100   /* x402.md 5: then it is settled */
+#define SESSION_MARGIN_S	 60    /* before the deadline: no new work, settle */
+#define SESSION_FORCE_S		 20    /* before the deadline: settle without what is in flight */
+#define SESSION_EVICT_S		 5     /* without charge or request: it may make room for another */
+#define PAYER_BARRED_S		 86400 /* after a settlement that failed by his fault */
+#define SETTLE_PERIOD_MS	 1000  /* between looks at the ledger */
+#define SETTLE_CALLS_MAX	 16    /* on the wire at once */
+#define SETTLE_REFUSALS_MAX	 4     /* of one permit; then it waits to be written off */
+#define SETTLE_BACKOFF_MAX_S	 30    /* 1, 2, 4, ... up to this; a Retry-After up to twice it */
+#define SETTLE_ASK_S		 10    /* after a lost answer: a block or two later */
 #define SETTLE_SHUTDOWN_MS	 120000 /* A3 */
 
 #endif

@@ -254,7 +254,8 @@ struct ledger_loss {
 	struct permit_key key;
 	struct u256 amount;
 	uint64_t deadline_s;
-	bool unknown; /* an answer was lost: it may have been settled after all */
+	bool unknown;  /* an answer was lost: it may have been settled after all */
+	bool hopeless; /* nothing more will be tried */
 };
 /*
  * Ends what is past its time: sessions that owe nothing quietly, those that could not be settled
@@ -262,7 +263,7 @@ struct ledger_loss {
  */
 bool ledger_write_off(struct ledger *l, uint64_t now_s, struct ledger_loss *loss);
 /* Walks over what is unsettled now, from *cursor = 0 on; false at the end. */
-bool ledger_unsettled(struct ledger *l, uint32_t *cursor, struct ledger_loss *loss);
+bool ledger_unsettled(struct ledger *l, uint32_t *cursor, uint64_t now_s, struct ledger_loss *loss);
 
 /* --- numbers --- */
 
