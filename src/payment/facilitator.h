@@ -46,7 +46,7 @@ struct facilitator_outcome {
 	bool overcharged;  /* UNKNOWN: it claims to have moved more than we asked for (M6) */
 	struct span transaction; /* AGREED of settle and poll: 0x and hex */
 	struct span job;	 /* PENDING of settle */
-	uint32_t retry_after_s;	 /* UNAVAILABLE, PENDING: 0: it did not say */
+	uint32_t retry_after_s;	 /* UNAVAILABLE: 0: it did not say */
 };
 
 /* One permit, as settle and verify send it. */

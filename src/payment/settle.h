@@ -24,6 +24,7 @@ struct settler_options {
 	struct facilitator facilitator;
 	uint64_t (*now_s)(void); /* clock_unix_s(), or a test's */
 	unsigned period_ms;	 /* between looks; 0: SETTLE_PERIOD_MS */
+	unsigned shutdown_ms;	 /* 0: SETTLE_SHUTDOWN_MS */
 };
 
 /* Errors: NOMEM, SYSTEM. */
