@@ -129,9 +129,9 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 		.loop = &l->uv, .loop_index = l->index, .ops = &routes_ops, .ctx = l
 	};
 	char roots[64];
-	struct egress_options egress = {
-		.loop = &l->uv, .ca_file = roots, .allow_plain = !gw->opt->enclave
-	};
+	struct egress_options egress = { .loop = &l->uv,
+		.ca_file = roots,
+		.plain = gw->opt->enclave ? EGRESS_PLAIN_NEVER : EGRESS_PLAIN_ANY };
 
 	snprintf(roots, sizeof(roots), "/proc/self/fd/%d", gw->ca_fd);
 	if (uv_loop_init(&l->uv) != 0)

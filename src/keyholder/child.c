@@ -230,7 +230,7 @@ take_request(struct holder *h, struct channel *c, struct span datagram)
 		put_answer(next_answer(h), &r, FAIL(REFUSED, "K3: not due"), SPAN_NONE);
 	} else if (r.type == KEY_PROVISIONED || r.type == KEY_UNSEAL || r.type == KEY_PROVISION) {
 		take_provisioning(h, &r, datagram);
-	} else if (r.type == KEY_CHAT) {
+	} else if (r.type == KEY_CHAT || r.type == KEY_HEARTBEAT) {
 		queue_request(h, c, &r, datagram);
 	} else if (r.type == KEY_ATTEST || r.type == KEY_OWN) {
 		take_attest(h, c, &r);

@@ -24,10 +24,11 @@ enum key_type {
 	KEY_CONFIG = 4,	  /* the published configuration's JWS */
 	/* what a worker needs of the operator's secrets: right after the identity, once */
 	KEY_PROVISIONED = 5,
-	KEY_ATTEST = 6,	   /* an attestation document over a stranger's nonce */
-	KEY_OWN = 7,	   /* our own document, and what the security module says of us */
-	KEY_UNSEAL = 8,	   /* the content of a JWE for the seal key, while provisioning is open */
-	KEY_PROVISION = 9, /* these bytes are what is provisioned from now on: once */
+	KEY_ATTEST = 6,	    /* an attestation document over a stranger's nonce */
+	KEY_OWN = 7,	    /* our own document, and what the security module says of us */
+	KEY_UNSEAL = 8,	    /* the content of a JWE for the seal key, while provisioning is open */
+	KEY_PROVISION = 9,  /* these bytes are what is provisioned from now on: once */
+	KEY_HEARTBEAT = 10, /* RSA-PSS over who we are and a time a while ago */
 };
 
 /* What a loop asks. */
@@ -37,6 +38,7 @@ struct key_request {
 	uint8_t request_hash[KECCAK_LEN]; /* CHAT only */
 	uint8_t output_hash[KECCAK_LEN];  /* CHAT only */
 	uint64_t timestamp_unix_s;	  /* CHAT only */
+	uint32_t buffer_s;		  /* HEARTBEAT only; at most HEARTBEAT_BUFFER_MAX_S */
 	struct span body; /* RECEIPT, CONFIG: JSON text; ATTEST: the nonce; UNSEAL: a compact JWE;
 			     PROVISION: bytes; borrowed */
 };
@@ -72,6 +74,16 @@ struct key_facts {
 void key_facts_put(struct buf *b, const struct key_facts *f);
 /* Errors: MALFORMED. */
 MUST_USE struct err key_facts_parse(struct key_facts *f, struct span body);
+
+/* The body of a HEARTBEAT answer. */
+struct key_heartbeat {
+	uint64_t timestamp_unix_s; /* the key holder's now, less buffer_s */
+	uint8_t signature[PSS_SIG_LEN];
+};
+
+void key_heartbeat_put(struct buf *b, const struct key_heartbeat *h);
+/* Errors: MALFORMED. */
+MUST_USE struct err key_heartbeat_parse(struct key_heartbeat *h, struct span body);
 
 /* The body of a PROVISIONED answer. Spans borrow. */
 struct key_provisioned {
