@@ -12,7 +12,6 @@
 #include "enclave/device.h"
 #include "enclave/entropy.h"
 #include "gateway/config.h"
-#include "gateway/credentials.h"
 #include "gateway/options.h"
 #include "gateway/worker.h"
 #include "keyholder/child.h"
@@ -28,8 +27,8 @@ struct program {
 	struct options opt;
 	struct gateway gw;
 	struct listeners listeners;
-	struct buf credentials; /* of the providers; the key holder's */
-	struct nsm_device nsm;	/* in an enclave; the key holder's */
+	struct buf settings;   /* of the environment, encoded; the key holder's */
+	struct nsm_device nsm; /* in an enclave; the key holder's */
 };
 
 static void
@@ -51,17 +50,28 @@ drop_credentials(void *ctx)
 {
 	struct program *p = ctx;
 
-	buf_fini(&p->credentials);
+	buf_fini(&p->settings);
 	nsm_device_close(&p->nsm);
 }
 
-/* Out of the environment, which all three processes have, once they are where they are used. */
-static void
-forget_keys(const struct options *opt)
+/*
+ * What the environment says, for the key holder (local mode: an enclave learns it from its operator).
+ * The keys leave the environment, which all three processes have.
+ */
+static struct err
+take_environment(struct buf *b, const struct options *opt)
 {
+	struct settings *s = NULL;
+	struct err e = opt->enclave ? OK : settings_of_options(&s, opt);
+
+	buf_init(b, SETTINGS_MAX_BYTES);
+	if (s != NULL)
+		settings_encode(b, s);
+	settings_free(s);
 	for (size_t i = 0; i < PROVIDER_COUNT; i++)
 		if (opt->key[i] != NULL)
 			wipe((char *)(uintptr_t)opt->key[i], strlen(opt->key[i]));
+	return failed(e) ? e : buf_check(b);
 }
 
 static int
@@ -72,7 +82,7 @@ run_keyholder(void *ctx, const int *channel, int control)
 	struct keyholder_options opt = { .channel = channel,
 		.n_channels = p->opt.loops,
 		.control = control,
-		.provisioned = buf_span(&p->credentials),
+		.provisioned = buf_span(&p->settings),
 		.nsm = p->opt.enclave ? &p->nsm : NULL,
 		.soft_pcrs = &soft_pcrs,
 		.platform = p->opt.enclave ? PLATFORM_ENCLAVE : PLATFORM_LOCAL,
@@ -81,7 +91,7 @@ run_keyholder(void *ctx, const int *channel, int control)
 
 	config_unload(&p->gw);
 	status = keyholder_main(&opt);
-	buf_fini(&p->credentials);
+	buf_fini(&p->settings);
 	return status;
 }
 
@@ -218,9 +228,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "tee-gateway: --mode enclave: " NSM_DEVICE_PATH ": %s\n", e.what);
 		return 1;
 	}
-	forget_keys(&p.opt);
-	buf_init(&p.credentials, CREDENTIALS_MAX_BYTES);
-	if (failed(e = credentials_take(&p.gw, &p.credentials))) {
+	if (failed(e = take_environment(&p.settings, &p.opt))) {
 		log_msg(LOG_ERROR, "supervisor: %s", e.what);
 		return 1;
 	}

@@ -43,15 +43,35 @@
 #define UPSTREAM_GAP_MS	       60000
 #define UPSTREAM_TOTAL_MS      600000
 
+/* Payments. */
+#define PAYMENT_MS	       15000 /* an answer of the facilitator (attacks.md PAY-16) */
+#define PRICE_MS	       10000 /* one of the price source */
+#define PRICE_ANSWER_MAX_BYTES (64u << 10)
+#define FILINGS_MAX	       64	   /* proofs on their way, a loop; above: dropped */
+#define FILING_MAX_BYTES       (40u << 10) /* one proof in a request's head */
+
 /* Receipts (R1). */
 #define RECEIPT_MAX_BYTES     6144	 /* the whole compact JWS */
 #define RECEIPT_FOREIGN_BYTES 128	 /* strings that come from strangers are cut here */
 #define RECEIPT_RING_BYTES    (8u << 20) /* receipts kept for /v1/receipts, all loops */
 #define CONFIG_MAX_BYTES      16384	 /* published configuration */
 
+/* Payments (x402.md 1, 3; interfaces.md M8). */
+#define X402_HEADER_MAX_BYTES	     16384 /* PAYMENT-SIGNATURE; real ones have 3 to 4 KB */
+#define X402_MAX_DEPTH		     16	   /* of the JSON in it; real ones have 7 */
+#define X402_MAX_NODES		     4096  /* and of answers to us; real ones have 150 */
+#define X402_SIGNATURE_MAX_BYTES     4096  /* of a contract wallet; above: refused without a call */
+#define FACILITATOR_ANSWER_MAX_BYTES 65536
+
 /* Key holder. */
 #define SIGN_QUEUE_MAX	      1024  /* jobs waiting; above: refuse at admission */
 #define KEY_MESSAGE_MAX_BYTES 32768 /* one datagram of the key holder protocol */
+
+/* Provisioning (P1). */
+#define HEARTBEAT_INTERVAL_S	 900 /* opengradient.md 7, unless the operator says otherwise */
+#define HEARTBEAT_INTERVAL_MAX_S 86400
+#define HEARTBEAT_BUFFER_S	 300
+#define HEARTBEAT_BUFFER_MAX_S	 1500 /* K3: the contract refuses what is older than 1800 s */
 
 /* Enclave images (eif.md 1.2, 1.4). */
 #define EIF_RAMDISKS_MAX_BYTES	(4ull << 30) /* all of them; also what one section may have */

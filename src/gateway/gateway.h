@@ -15,6 +15,7 @@
 #include "gateway/deadlines.h"
 #include "gateway/options.h"
 #include "gateway/receipts.h"
+#include "gateway/settings.h"
 #include "http/server.h"
 #include "keyholder/client.h"
 #include "net/egress.h"
@@ -32,10 +33,17 @@ extern const struct span embedded_models, embedded_policy;
 /* How requests reach one provider. */
 struct upstream {
 	const struct provider *provider; /* NULL: the model answers in the gateway itself */
-	bool configured;
-	char *base_url;	 /* owned; no slash at its end */
-	struct buf auth; /* the field with the key, and a NUL: secret */
+	char *base_url;			 /* owned; no slash at its end */
 };
+
+/* A published configuration (R9); once it is shown it neither changes nor goes. */
+struct published {
+	struct buf config; /* RFC 8785 */
+	uint8_t sha256[SHA256_LEN];
+	struct buf body; /* {"config":...,"jws":"..."} */
+};
+/* What was published first, and what took its place when it was provisioned. */
+enum { PUBLISHED_MAX = 2 };
 
 struct loop {
 	struct gateway *gw;
@@ -66,9 +74,9 @@ struct gateway {
 	uint8_t ca_sha256[SHA256_LEN];
 	struct key_identity id;
 	char kid[44];
-	struct buf config; /* published configuration, RFC 8785 */
-	uint8_t config_sha256[SHA256_LEN];
-	struct buf config_body; /* {"config":...,"jws":"..."} */
+	_Atomic(const struct settings *) settings; /* gateway_settings() */
+	struct published published[PUBLISHED_MAX];
+	atomic_uint n_published; /* the last one counts, the others can be asked for */
 	struct receipts *receipts;
 	struct loop *loop;
 	atomic_bool shutting_down, lost_keys;

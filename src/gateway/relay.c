@@ -61,7 +61,8 @@ static enum rq_next
 dial_upstream(struct rq *rq)
 {
 	const struct upstream *up = rq->upstream;
-	const char *fields[] = { (const char *)up->auth.p, "Content-Type: application/json",
+	const char *fields[] = { rq->settings->auth[rq->model->provider],
+		"Content-Type: application/json",
 		rq->stream ? "Accept: text/event-stream" : "Accept: application/json",
 		up->provider->field, NULL };
 	struct egress_request r = { .url = url_of(rq),

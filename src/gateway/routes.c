@@ -21,6 +21,7 @@ static void
 get_health(struct call *c)
 {
 	const struct gateway *gw = c->loop->gw;
+	const struct settings *settings = gateway_settings(gw);
 	bool any = false;
 	struct buf b;
 
@@ -36,7 +37,7 @@ get_health(struct call *c)
 			continue;
 		buf_put_str(&b, any ? ",\"" : "\"");
 		buf_put_str(&b, provider_name(i));
-		buf_put_str(&b, gw->upstream[i].configured ? "\":true" : "\":false");
+		buf_put_str(&b, settings_serve(settings, i) ? "\":true" : "\":false");
 		any = true;
 	}
 	buf_put_str(&b, "}}");
@@ -59,22 +60,37 @@ get_jwks(struct call *c)
 	call_answer(c, 200, "application/json", buf_span(&c->loop->enclave->jwks));
 }
 
-/* ?sha256= names a configuration by its hash; there is one until provisioning exists. */
+/* The published configuration that the query asks for; NULL: none. */
+static const struct published *
+wanted_config(const struct gateway *gw, struct span query)
+{
+	unsigned n = atomic_load(&gw->n_published);
+	const struct published *found = NULL;
+	struct buf name;
+
+	if (query.n == 0)
+		return config_published(gw);
+	if (!span_starts(query, SPAN_LIT("sha256=")))
+		return NULL;
+	buf_init(&name, 128);
+	for (unsigned i = 0; i < n; i++) {
+		buf_clear(&name);
+		b64url_put(&name, span_of(gw->published[i].sha256, SHA256_LEN));
+		if (span_eq(span_cut(query, 7, query.n), buf_span(&name)))
+			found = &gw->published[i];
+	}
+	buf_fini(&name);
+	return found;
+}
+
+/* ?sha256= names a configuration by its hash: also the one before the provisioning. */
 static void
 get_config(struct call *c)
 {
-	const struct gateway *gw = c->loop->gw;
-	struct buf want;
-	bool fits;
+	const struct published *p = wanted_config(c->loop->gw, c->head->query);
 
-	buf_init(&want, 128);
-	b64url_put(&want, span_of(gw->config_sha256, SHA256_LEN));
-	fits = c->head->query.p == NULL || c->head->query.n == 0 ||
-	    (span_starts(c->head->query, SPAN_LIT("sha256=")) &&
-		span_eq(span_cut(c->head->query, 7, c->head->query.n), buf_span(&want)));
-	buf_fini(&want);
-	if (fits)
-		call_answer(c, 200, "application/json", buf_span(&gw->config_body));
+	if (p != NULL)
+		call_answer(c, 200, "application/json", buf_span(&p->body));
 	else
 		call_fail(
 		    c, 404, "not_found_error", "not_found", "No configuration with this sha256.");

@@ -70,15 +70,6 @@ rq_fail_err(struct rq *rq, struct err e)
 	    e.what == NULL ? "unknown" : e.what);
 }
 
-/* The key itself, of a line "Authorization: Bearer KEY", or another's, with its NUL. */
-static struct span
-key_of(const struct upstream *up)
-{
-	struct span line = buf_span(&up->auth), prefix = span_str(up->provider->auth_prefix);
-
-	return line.n > prefix.n ? span_cut(line, prefix.n, line.n - 1) : SPAN_NONE;
-}
-
 bool
 rq_fail_upstream(struct rq *rq, unsigned status, struct span said)
 {
@@ -87,7 +78,7 @@ rq_fail_upstream(struct rq *rq, unsigned status, struct span said)
 		.retry_after = rq->retry_after,
 		.retry_after_ms = rq->retry_after_ms,
 		.now_unix_s = clock_unix_s(),
-		.key = key_of(rq->upstream) };
+		.key = settings_key(rq->settings, rq->model->provider) };
 	struct upstream_error e;
 	struct span code, param;
 
@@ -309,7 +300,10 @@ grant(struct rq *rq)
 	if (!enclave_clock_trusted(rq->loop->enclave))
 		return rq_fail(rq, 503, "server_error", "clock_untrusted",
 		    "The clock of this enclave cannot be trusted.");
-	if (!rq->upstream->configured)
+	if (rq->upstream->provider != NULL && !settings_provisioned(rq->settings))
+		return rq_fail(rq, 503, "server_error", "not_provisioned",
+		    "This gateway was given no provider's key yet.");
+	if (!settings_serve(rq->settings, rq->model->provider))
 		return rq_fail(rq, 503, "server_error", "provider_not_configured",
 		    "The provider %s has no key on this gateway.",
 		    provider_name(rq->model->provider));
@@ -340,6 +334,7 @@ step_admit(struct rq *rq)
 	struct refusal no = { 0 };
 	struct err e;
 
+	rq->settings = gateway_settings(rq->loop->gw);
 	sha256_of(rq->body, rq->req_sha256);
 	if (!request_parse(&rq->request, rq->endpoint, rq->body, &rq->arena, &no)) {
 		failure_from_refusal(&rq->failure, &no);

@@ -49,6 +49,7 @@ struct rq {
 	struct exchange *x; /* NULL: the client is gone, or has everything */
 	struct reply reply;
 	enum endpoint endpoint;
+	const struct settings *settings; /* those it was admitted with, to its end */
 	bool admitted, head_sent, finishing;
 	bool streaming; /* the head that was sent is a stream's */
 	struct arena arena;

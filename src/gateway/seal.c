@@ -137,7 +137,6 @@ put_usage(struct rq *rq, struct buf *b)
 static void
 put_members(struct rq *rq, struct buf *b)
 {
-	const struct gateway *gw = rq->loop->gw;
 	bool upstream = rq->upstream->provider != NULL && rq->called;
 	uint8_t res[SHA256_LEN], up[SHA256_LEN];
 	struct span adjusted[PARAM_COUNT];
@@ -153,7 +152,7 @@ put_members(struct rq *rq, struct buf *b)
 		.res = res,
 		.res_len = sha256_count(rq->res),
 		.outcome = rq->outcome,
-		.config = gw->config_sha256,
+		.config = rq->settings->published->sha256,
 		.adjusted = adjusted };
 
 	buf_init(&finish, 4096);

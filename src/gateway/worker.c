@@ -8,7 +8,6 @@
 
 #include "core/limits.h"
 #include "gateway/config.h"
-#include "gateway/credentials.h"
 #include "gateway/enclave.h"
 #include "gateway/routes.h"
 #include "net/tls.h"
@@ -130,9 +129,9 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 		.loop = &l->uv, .loop_index = l->index, .ops = &routes_ops, .ctx = l
 	};
 	char roots[64];
-	struct egress_options egress = {
-		.loop = &l->uv, .ca_file = roots, .allow_plain = !gw->opt->enclave
-	};
+	struct egress_options egress = { .loop = &l->uv,
+		.ca_file = roots,
+		.plain = gw->opt->enclave ? EGRESS_PLAIN_NEVER : EGRESS_PLAIN_ANY };
 
 	snprintf(roots, sizeof(roots), "/proc/self/fd/%d", gw->ca_fd);
 	if (uv_loop_init(&l->uv) != 0)
@@ -185,9 +184,9 @@ loop_thread(void *arg)
 	return NULL;
 }
 
-/* The published configuration is signed before the first client is let in. */
+/* A configuration is signed before the first client is let in. */
 struct publishing {
-	struct gateway *gw;
+	struct published *p;
 	struct err e;
 	bool done;
 };
@@ -197,33 +196,39 @@ on_config(void *ctx, struct err e, struct span jws)
 {
 	struct publishing *p = ctx;
 
-	p->e = failed(e) ? e : config_publish(p->gw, jws);
+	p->e = failed(e) ? e : config_sign(p->p, jws);
 	p->done = true;
 }
 
+/* The next one, which then counts. */
 static struct err
-publish(struct gateway *gw)
+publish(struct gateway *gw, const struct settings *s)
 {
-	struct publishing p = { .gw = gw };
+	unsigned n = atomic_load(&gw->n_published);
+	struct publishing p = { .p = &gw->published[n] };
 	struct key_ticket *ticket;
 
-	TRY(config_write(gw));
-	TRY(key_sign_config(gw->loop[0].keys, buf_span(&gw->config), on_config, &p, &ticket));
+	TRY(config_write(p.p, gw, s));
+	TRY(key_sign_config(gw->loop[0].keys, buf_span(&p.p->config), on_config, &p, &ticket));
 	while (!p.done)
 		uv_run(&gw->loop[0].uv, UV_RUN_ONCE);
+	if (!failed(p.e))
+		atomic_store(&gw->n_published, n + 1);
 	return p.e;
 }
 
 static struct err
-fetch_credentials(struct gateway *gw, int channel)
+fetch_settings(struct settings **out, int channel)
 {
 	struct buf b;
 	struct err e;
+	bool open;
 
-	buf_init(&b, CREDENTIALS_MAX_BYTES);
-	e = key_provisioned_fetch(&b, channel, IDENTITY_MS);
-	if (!failed(e))
-		e = credentials_give(gw, buf_span(&b));
+	*out = NULL;
+	buf_init(&b, SETTINGS_MAX_BYTES);
+	e = key_provisioned_fetch(&b, &open, channel, IDENTITY_MS);
+	if (!failed(e) && b.n > 0)
+		e = settings_parse(out, buf_span(&b));
 	buf_fini(&b);
 	return e;
 }
@@ -231,9 +236,13 @@ fetch_credentials(struct gateway *gw, int channel)
 static struct err
 start(struct gateway *gw, const struct listeners *listeners, const int *channel, unsigned *started)
 {
+	struct settings *settings;
+
 	/* The kernel closes neither end while the identity is asked for: no client reads yet. */
 	TRY(key_identity_fetch(&gw->id, channel[0], IDENTITY_MS));
-	TRY(fetch_credentials(gw, channel[0]));
+	TRY(config_name_key(gw));
+	TRY(fetch_settings(&settings, channel[0]));
+	atomic_store(&gw->settings, settings);
 	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
 	for (unsigned i = 0; i < gw->opt->loops; i++) {
 		struct loop *l = &gw->loop[i];
@@ -242,7 +251,9 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		*started = i + 1;
 		TRY(loop_init(l, listeners, channel[i]));
 	}
-	TRY(publish(gw));
+	TRY(publish(gw, settings));
+	if (settings != NULL)
+		settings->published = config_published(gw);
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
@@ -333,6 +344,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	free(gw->loop);
 	receipts_free(gw->receipts);
 	key_identity_fini(&gw->id);
+	settings_free((struct settings *)(uintptr_t)gateway_settings(gw));
 	log_msg(LOG_INFO, "stopped");
 	return atomic_load(&gw->lost_keys) ? 1 : 0;
 }

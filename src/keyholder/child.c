@@ -189,6 +189,19 @@ take_attest(struct holder *h, struct channel *c, const struct key_request *r)
 	buf_fini(&body);
 }
 
+static void
+answer_provisioned(struct holder *h, const struct key_request *r)
+{
+	struct key_provisioned p = { .open = true,
+		.bytes = span_of(h->provisioned, h->provisioned_len) };
+	struct buf body;
+
+	buf_init(&body, KEY_MESSAGE_MAX_BYTES - 64);
+	key_provisioned_put(&body, &p);
+	put_answer(next_answer(h), r, buf_check(&body), buf_span(&body));
+	buf_fini(&body);
+}
+
 /*
  * One request: answered at once, queued, or the end of its channel. An ES256 signature costs less
  * than to wake a thread that makes it.
@@ -207,11 +220,8 @@ take_request(struct holder *h, struct channel *c, struct span datagram)
 	if (!is_due(c, r.type)) {
 		put_answer(next_answer(h), &r, FAIL(REFUSED, "K3: not due"), SPAN_NONE);
 	} else if (r.type == KEY_PROVISIONED) {
-		struct span s = span_of(h->provisioned, h->provisioned_len);
-
-		e = s.n > 0 ? OK : FAIL(REFUSED, "K3: nothing provisioned");
-		put_answer(next_answer(h), &r, e, s);
-	} else if (r.type == KEY_CHAT) {
+		answer_provisioned(h, &r);
+	} else if (r.type == KEY_CHAT || r.type == KEY_HEARTBEAT) {
 		queue_request(h, c, &r, datagram);
 	} else if (r.type == KEY_ATTEST || r.type == KEY_OWN) {
 		take_attest(h, c, &r);

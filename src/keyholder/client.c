@@ -184,6 +184,7 @@ count(const struct key_ticket *t)
 		[KEY_CONFIG] = "config",
 		[KEY_ATTEST] = "attestation",
 		[KEY_OWN] = NULL, /* made before it was asked for */
+		[KEY_HEARTBEAT] = "heartbeat",
 	};
 
 	if (kind[t->type] == NULL)
@@ -437,6 +438,18 @@ key_sign_chat(struct key_client *c, const uint8_t request_hash[static KECCAK_LEN
 
 	memcpy(r.request_hash, request_hash, KECCAK_LEN);
 	memcpy(r.output_hash, output_hash, KECCAK_LEN);
+	return ask(c, &r, fn, ctx, ticket);
+}
+
+struct err
+key_sign_heartbeat(struct key_client *c, uint32_t buffer_s, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	struct key_request r = { .type = KEY_HEARTBEAT, .buffer_s = buffer_s };
+
+	*ticket = NULL;
+	if (buffer_s > HEARTBEAT_BUFFER_MAX_S)
+		return FAIL(TOO_LARGE, "key client: K3: a heartbeat's buffer");
 	return ask(c, &r, fn, ctx, ticket);
 }
 

@@ -37,9 +37,10 @@ MUST_USE struct err key_identity_fetch(struct key_identity *id, int fd, unsigned
 
 /*
  * Asks for what the operator provisioned, on a channel whose identity was fetched just before;
- * blocks, at most timeout_ms. *out (made by buf_init) gets the bytes, which are secret.
+ * blocks, at most timeout_ms. *out (made by buf_init) gets the bytes, which are secret; none: nothing
+ * was provisioned. *open: it may still be, once.
  */
-MUST_USE struct err key_provisioned_fetch(struct buf *out, int fd, unsigned timeout_ms);
+MUST_USE struct err key_provisioned_fetch(struct buf *out, bool *open, int fd, unsigned timeout_ms);
 
 /*
  * A client on `loop` for the channel `fd` (its own afterwards). on_lost is called once when the
@@ -72,6 +73,12 @@ struct key_ticket;
 MUST_USE struct err key_sign_chat(struct key_client *c,
     const uint8_t request_hash[static KECCAK_LEN], const uint8_t output_hash[static KECCAK_LEN],
     uint64_t timestamp_unix_s, key_answer_fn *fn, void *ctx, struct key_ticket **ticket);
+/*
+ * A struct key_heartbeat (proto.h), encoded: the time `buffer_s` before the key holder's now, and the
+ * signature over it.
+ */
+MUST_USE struct err key_sign_heartbeat(struct key_client *c, uint32_t buffer_s, key_answer_fn *fn,
+    void *ctx, struct key_ticket **ticket);
 /* A receipt's compact JWS; `members` as receipt_put_members() wrote them. */
 MUST_USE struct err key_sign_receipt(struct key_client *c, struct span members, key_answer_fn *fn,
     void *ctx, struct key_ticket **ticket);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "crypto/address.h"
 #include "crypto/certificate.h"
 #include "crypto/es256.h"
 #include "crypto/jws.h"
@@ -20,6 +21,7 @@ struct keys {
 	struct wallet_key *wallet;
 	const char *platform;
 	char tee_id[TEE_ID_LEN];
+	uint8_t tee_id_bytes[KECCAK_LEN];
 	/* The encoded identity, with the TLS key in it, on pages of its own. */
 	uint8_t *identity;
 	size_t identity_len;
@@ -79,14 +81,17 @@ keep_identity(struct keys *k, const struct parts *p)
 		.tls_cert = buf_span(&p->tls_cert),
 		.tls_key = buf_span(&p->tls_key),
 	};
+	struct address wallet;
 	struct buf b;
 	struct err e;
 
 	TRY(pss_sign(k->signing, buf_span(&p->binding), signature));
 	legacy_tee_id(f.signing_spki, k->tee_id);
+	keccak_256(f.signing_spki, k->tee_id_bytes);
 	memcpy(f.tee_id, k->tee_id, TEE_ID_LEN);
 	wallet_key_point(k->wallet, point);
-	legacy_address(point, f.wallet_address);
+	address_of_point(&wallet, point);
+	address_text(&wallet, f.wallet_address);
 	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
 	key_facts_put(&b, &f);
 	e = buf_check(&b);
@@ -172,6 +177,22 @@ answer_chat(const struct keys *k, const struct key_request *r, uint64_t now_unix
 	return buf_check(b);
 }
 
+/* K3: nobody but us says when: a heartbeat of another day would keep a dead node alive. */
+static struct err
+answer_heartbeat(
+    const struct keys *k, const struct key_request *r, uint64_t now_unix_s, struct buf *b)
+{
+	struct key_heartbeat h = { .timestamp_unix_s = now_unix_s - r->buffer_s };
+	uint8_t msg[KECCAK_LEN];
+
+	if (r->buffer_s > HEARTBEAT_BUFFER_MAX_S || now_unix_s < r->buffer_s)
+		return FAIL(REFUSED, "interfaces.md K3: a heartbeat's buffer is 0 to 1500");
+	legacy_heartbeat(k->tee_id_bytes, h.timestamp_unix_s, msg);
+	TRY(pss_sign(k->signing, span_of(msg, sizeof(msg)), h.signature));
+	key_heartbeat_put(b, &h);
+	return buf_check(b);
+}
+
 struct err
 keys_answer(const struct keys *k, const struct key_request *r, uint64_t now_unix_s, struct buf *b)
 {
@@ -181,6 +202,8 @@ keys_answer(const struct keys *k, const struct key_request *r, uint64_t now_unix
 		return buf_check(b);
 	case KEY_CHAT:
 		return answer_chat(k, r, now_unix_s, b);
+	case KEY_HEARTBEAT:
+		return answer_heartbeat(k, r, now_unix_s, b);
 	case KEY_RECEIPT:
 		return receipt_sign(b, k->receipt, span_of(k->tee_id, TEE_ID_LEN),
 		    span_str(k->platform), now_unix_s, r->body);

@@ -27,10 +27,12 @@
 	METRIC(SIGNATURES, "signatures_total", counter, "kind", NULL, "Signatures made")      \
 	METRIC(SIGN_SECONDS, "sign_seconds", histogram, NULL, NULL,                           \
 	    "Time from asking for a signature to having it")                                  \
+	METRIC(PAYMENTS, "payments_total", counter, "result", NULL, "Payments looked at")     \
 	METRIC(SETTLEMENTS, "settlements_total", counter, "result", NULL,                     \
 	    "Settlements of permits, by what the facilitator said")                           \
 	METRIC(UNSETTLED, "unsettled_atomic_units", gauge, NULL, NULL,                        \
 	    "Charged, and not settled or written off")                                        \
+	METRIC(PRICE_AGE, "price_age_seconds", gauge, NULL, NULL, "Age of the token's price") \
 	METRIC(CLOCK_OFFSET, "clock_offset_seconds", gauge, NULL, NULL,                       \
 	    "The system's clock less the security module's")                                  \
 	METRIC(WORKER_RESTARTS, "worker_restarts_total", counter, NULL, NULL,                 \
