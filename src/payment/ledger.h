@@ -73,6 +73,7 @@ struct ledger_options {
 	 * 60). 0: no such rule.
 	 */
 	uint64_t refuse_until_s;
+	uint32_t idle_s; /* without a charge for longer, a session is settled; 0: SESSION_IDLE_S */
 };
 
 /*

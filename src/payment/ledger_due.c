@@ -35,9 +35,10 @@ nearly_used_up(const struct session *s, const struct account *a)
 
 /* Whether an open session is to take no more work, and why. */
 static bool
-should_close(
-    const struct session *s, const struct account *a, uint64_t now_s, bool draining, uint8_t *why)
+should_close(const struct ledger *l, const struct session *s, const struct account *a,
+    uint64_t now_s, bool draining, uint8_t *why)
 {
+	uint64_t idle_s = l->opt.idle_s != 0 ? l->opt.idle_s : SESSION_IDLE_S;
 	bool owes = !u256_is_zero(a->accumulated);
 
 	if (draining)
@@ -50,7 +51,7 @@ should_close(
 		*why = LEDGER_WHY_EAGER;
 	else if (nearly_used_up(s, a))
 		*why = LEDGER_WHY_USED_UP;
-	else if (now_s > a->active_s && now_s - a->active_s > SESSION_IDLE_S)
+	else if (now_s > a->active_s && now_s - a->active_s > idle_s)
 		*why = LEDGER_WHY_IDLE;
 	else
 		return false;
@@ -63,7 +64,7 @@ is_due(struct ledger *l, struct session *s, uint64_t now_s, bool draining)
 {
 	struct account a = *session_account(s);
 
-	if (a.state == STATE_OPEN && should_close(s, &a, now_s, draining, &a.why)) {
+	if (a.state == STATE_OPEN && should_close(l, s, &a, now_s, draining, &a.why)) {
 		a.state = STATE_CLOSING;
 		session_commit(l, s, &a);
 	}

@@ -66,16 +66,6 @@ say_task(enum log_level level, const char *result, const struct ledger_task *t,
 	say(level, result, &t->key, t->amount, ledger_why_name(t->why), o->reason, o->transaction);
 }
 
-static void
-show_unsettled(struct settler *s)
-{
-	char room[U256_DIGITS];
-	struct ledger_stats stats;
-
-	ledger_stats(s->opt.ledger, &stats);
-	metric_set(METRIC_UNSETTLED, u256_text(stats.owed, room));
-}
-
 /* An outage is one line, not one for each session that waits. */
 static void
 note_reachable(struct settler *s, const struct facilitator_outcome *o)
@@ -182,7 +172,6 @@ conclude(struct settler *s, const struct ledger_task *t, const struct facilitato
 		on_unknown(s, t, o, now_s);
 		break;
 	}
-	show_unsettled(s);
 }
 
 static void
@@ -294,7 +283,6 @@ on_timer(uv_timer_t *timer)
 
 	write_off(s, now_s);
 	start_what_is_due(s, now_s);
-	show_unsettled(s);
 	if (!s->draining)
 		return;
 	if (uv_now(s->opt.loop) >= s->drain_until_ms || (s->busy == 0 && !hope(s, now_s)))

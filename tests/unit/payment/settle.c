@@ -228,13 +228,13 @@ an_idle_session_is_settled_once(void **state)
 	owe(x, 1, 10);
 	until(x, 0, 100);
 	assert_int_equal(x->stub.n, 0);
-	assert_metric("tee_gateway_unsettled_atomic_units 10\n");
+	assert_int_equal(small(stats(x->l).owed), 10);
 	until(x, 101, 400);
 	assert_string_equal(x->stub.made, "s");
 	assert_int_equal(x->stub.amount[0], 10);
 	assert_int_equal(small(stats(x->l).settled), 10);
 	assert_metric("tee_gateway_settlements_total{result=\"settled\"} 1\n");
-	assert_metric("tee_gateway_unsettled_atomic_units 0\n");
+	assert_int_equal(small(stats(x->l).owed), 0);
 	scene_close(x);
 }
 
@@ -267,7 +267,7 @@ a_facilitator_that_is_down_for_good_is_written_off(void **state)
 	at(x, LIFE_S);
 	assert_int_equal(small(stats(x->l).written_off), 10);
 	assert_metric("tee_gateway_settlements_total{result=\"written_off\"} 1\n");
-	assert_metric("tee_gateway_unsettled_atomic_units 0\n");
+	assert_int_equal(small(stats(x->l).owed), 0);
 	scene_close(x);
 }
 
@@ -282,7 +282,7 @@ pay_01_a_refused_settlement(void **state)
 	assert_string_equal(x->stub.made, "ssss");
 	next.deadline_s = now_s + LIFE_S;
 	assert_int_equal(ledger_look(x->l, &next, now_s), LEDGER_BARRED);
-	assert_metric("tee_gateway_unsettled_atomic_units 10\n");
+	assert_int_equal(small(stats(x->l).owed), 10);
 	assert_metric("tee_gateway_settlements_total{result=\"failed\"} 4\n");
 	at(x, LIFE_S);
 	assert_int_equal(small(stats(x->l).written_off), 10);
