@@ -14,10 +14,12 @@
 #include "enclave/entropy.h"
 #include "gateway/config.h"
 #include "gateway/options.h"
+#include "gateway/shop.h"
 #include "gateway/worker.h"
 #include "keyholder/child.h"
 #include "net/listen.h"
 #include "supervise/supervise.h"
+#include "sys/clock.h"
 #include "sys/harden.h"
 #include "sys/landlock.h"
 #include "sys/log.h"
@@ -90,6 +92,8 @@ run_keyholder(void *ctx, const int *channel, int control)
 		.threads = 2 };
 	int status;
 
+	ledger_unmap(p->gw.ledger);
+	p->gw.ledger = NULL;
 	config_unload(&p->gw);
 	status = keyholder_main(&opt);
 	buf_fini(&p->settings);
@@ -186,6 +190,33 @@ enter_enclave(struct nsm_device *nsm)
 	return OK;
 }
 
+static void
+print_offers(const struct gateway *gw)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	shop_put_offers(gw, &b);
+	printf("%.*s", (int)b.n, (const char *)b.p);
+	buf_fini(&b);
+}
+
+/* K5: the ledger outlives workers, so it is mapped before the first; we never read it. */
+static struct err
+map_ledger(struct gateway *gw)
+{
+	const struct x402_terms *terms = &gw->policy.terms;
+	struct ledger_options opt = { .sessions = gw->policy.open_sessions,
+		.largest_cap = x402_largest_cap(terms) };
+
+	gw->boot_us = clock_monotonic_us();
+	/* M7: the host may have restarted us; what was signed before may have been used then. */
+	if (gw->opt->enclave)
+		gw->refuse_until_s = clock_unix_s() + terms->max_timeout_s + PERMIT_SLACK_S;
+	opt.refuse_until_s = gw->refuse_until_s;
+	return ledger_map(&gw->ledger, &opt);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -217,6 +248,8 @@ main(int argc, char **argv)
 	}
 	if (p.opt.check_config) {
 		printf("configuration is fine: %zu models\n", p.gw.models.n);
+		if (p.opt.payments)
+			print_offers(&p.gw);
 		config_unload(&p.gw);
 		return 0;
 	}
@@ -230,6 +263,10 @@ main(int argc, char **argv)
 		return 1;
 	}
 	if (failed(e = take_environment(&p.settings, &p.opt))) {
+		log_msg(LOG_ERROR, "supervisor: %s", e.what);
+		return 1;
+	}
+	if (p.opt.payments && failed(e = map_ledger(&p.gw))) {
 		log_msg(LOG_ERROR, "supervisor: %s", e.what);
 		return 1;
 	}
@@ -257,6 +294,7 @@ main(int argc, char **argv)
 	say_landlock();
 	s.loops = p.opt.loops;
 	status = supervise(&s);
+	ledger_unmap(p.gw.ledger);
 	config_unload(&p.gw);
 	log_close();
 	return status;

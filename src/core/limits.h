@@ -48,7 +48,7 @@
 #define PRICE_MS	       10000 /* one of the price source */
 #define PRICE_ANSWER_MAX_BYTES (64u << 10)
 #define FILINGS_MAX	       64	   /* proofs on their way, a loop; above: dropped */
-#define FILING_MAX_BYTES       (40u << 10) /* one proof in a request's head */
+#define FILING_MAX_BYTES       (15u << 10) /* one proof in a request's head: Node takes 16 KiB */
 
 /* Receipts (R1). */
 #define RECEIPT_MAX_BYTES     6144	 /* the whole compact JWS */

@@ -15,6 +15,7 @@
 #include "gateway/deadlines.h"
 #include "gateway/options.h"
 #include "gateway/receipts.h"
+#include "gateway/shop_policy.h"
 #include "gateway/settings.h"
 #include "http/server.h"
 #include "keyholder/client.h"
@@ -45,6 +46,10 @@ struct published {
 /* What was published first, and what took its place when it was provisioned. */
 enum { PUBLISHED_MAX = 2 };
 
+struct facilitator_client;
+struct ledger;
+struct shop;
+
 struct loop {
 	struct gateway *gw;
 	unsigned index;
@@ -56,11 +61,13 @@ struct loop {
 	struct egress *egress;
 	struct key_client *keys;
 	struct enclave *enclave;
-	uv_async_t wake;     /* another thread asks to drain */
-	uv_timer_t deadline; /* of the shutdown */
-	uv_timer_t poll;     /* looks whether the last request is done */
+	struct facilitator_client *facilitator; /* NULL: nothing is sold */
+	uv_async_t wake;			/* another thread asks to drain */
+	uv_timer_t deadline;			/* of the shutdown */
+	uv_timer_t poll;			/* looks whether the last request is done */
 	bool draining, stopped;
-	size_t requests; /* requests under way, also those whose client has left */
+	bool gave_up, settling; /* loop 0's, when it stops: on requests; and what is owed */
+	size_t requests;	/* requests under way, also those whose client has left */
 };
 
 struct gateway {
@@ -69,6 +76,12 @@ struct gateway {
 	struct models models;
 	struct attest_pcrs soft_pcrs; /* of --soft-pcrs; else zero */
 	struct deadlines deadlines;
+	struct shop_policy policy;
+	/* Of payments: NULL when nothing is sold. The mapping is the supervisor's (K5). */
+	struct shop *shop;
+	struct ledger *ledger;
+	uint64_t boot_us;	 /* monotonic; the start of the program, not of this worker (M7) */
+	uint64_t refuse_until_s; /* M7: permits whose deadline is not later; 0: no such rule */
 	struct upstream upstream[PROVIDER_COUNT];
 	int ca_fd; /* the CA bundle in memory */
 	uint8_t ca_sha256[SHA256_LEN];
@@ -79,6 +92,7 @@ struct gateway {
 	atomic_uint n_published; /* the last one counts, the others can be asked for */
 	struct receipts *receipts;
 	struct loop *loop;
+	atomic_uint loops_running;
 	atomic_bool shutting_down, lost_keys;
 	struct supervise_note *note; /* what the supervisor must know of us */
 };

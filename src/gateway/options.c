@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "pricing/cost.h"
 #include "gateway/settings.h"
 
 enum { PRICE_TEXT_MAX = 40 };
@@ -279,28 +280,12 @@ url_read(struct span *url, const char *name, const char *otherwise)
 	return true;
 }
 
-/* Decimal digits, perhaps with a point between them, and not only zeros. */
-static bool
-price_fits(const char *text)
-{
-	bool point = false, above_0 = false;
-	size_t n = strlen(text);
-
-	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '.' && !point && i > 0 && i + 1 < n)
-			point = true;
-		else if (text[i] < '0' || text[i] > '9')
-			return false;
-		above_0 = above_0 || (text[i] >= '1' && text[i] <= '9');
-	}
-	return above_0 && n <= PRICE_TEXT_MAX;
-}
-
 static bool
 payment_read(struct options *o)
 {
 	const char *pay_to = environment("EVM_PAYMENT_ADDRESS");
 	const char *payments = environment("TEE_GATEWAY_PAYMENTS");
+	struct token_price fixed;
 	struct span price;
 
 	if (pay_to == NULL)
@@ -313,14 +298,13 @@ payment_read(struct options *o)
 		return false;
 	o->price_url = environment("TEE_GATEWAY_PRICE_URL");
 	o->fixed_price_usd = environment("TEE_GATEWAY_FIXED_PRICE_USD");
-	if (o->fixed_price_usd != NULL && !price_fits(o->fixed_price_usd))
+	if (o->fixed_price_usd != NULL &&
+	    failed(token_price_parse(&fixed, span_str(o->fixed_price_usd))))
 		return complain("TEE_GATEWAY_FIXED_PRICE_USD: \"%s\" is not a price above 0",
 		    o->fixed_price_usd);
 	if (payments != NULL && strcmp(payments, "on") != 0 && strcmp(payments, "off") != 0)
 		return complain("TEE_GATEWAY_PAYMENTS: \"%s\" is not on or off", payments);
 	o->payments = o->enclave || (payments != NULL && strcmp(payments, "on") == 0);
-	if (payments != NULL && o->payments)
-		return complain("TEE_GATEWAY_PAYMENTS: payments are not offered by this build");
 	return true;
 }
 

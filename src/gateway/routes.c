@@ -10,6 +10,7 @@
 #include "gateway/config.h"
 #include "gateway/enclave.h"
 #include "gateway/rq.h"
+#include "gateway/shop.h"
 #include "supervise/supervise.h"
 #include "sys/clock.h"
 #include "sys/metrics.h"
@@ -31,6 +32,8 @@ get_health(struct call *c)
 	buf_put_str(&b, gw->opt->enclave ? "\",\"tee_enabled\":true" : "\",\"tee_enabled\":false");
 	buf_put_str(&b, ",\"worker_restarts\":");
 	buf_put_u64(&b, atomic_load(&gw->note->restarts));
+	buf_put_str(&b, ",\"price_feed\":");
+	price_feed_put_status(shop_feed(gw->shop), &b);
 	buf_put_str(&b, ",\"providers\":{");
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
 		if (gw->upstream[i].provider == NULL)
@@ -165,6 +168,7 @@ get_metrics(struct call *c)
 	struct buf b;
 
 	buf_init(&b, 4 << 20);
+	shop_measure(c->loop->gw->shop);
 	metrics_print(&b);
 	if (failed(buf_check(&b)))
 		call_fail(c, 500, "server_error", "internal_error", "out of memory");

@@ -10,6 +10,7 @@
 #include "gateway/config.h"
 #include "gateway/enclave.h"
 #include "gateway/routes.h"
+#include "gateway/shop.h"
 #include "net/tls.h"
 #include "sys/harden.h"
 #include "sys/landlock.h"
@@ -37,6 +38,10 @@ loop_stop(struct loop *l)
 		return;
 	l->stopped = true;
 	server_stop(l->server);
+	if (l->index == 0)
+		shop_stop(l->gw->shop);
+	facilitator_client_free(l->facilitator);
+	l->facilitator = NULL;
 	egress_free(l->egress);
 	l->egress = NULL;
 	key_client_free(l->keys);
@@ -45,6 +50,26 @@ loop_stop(struct loop *l)
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_close((uv_handle_t *)&l->deadline, NULL);
 	uv_close((uv_handle_t *)&l->poll, NULL);
+	atomic_fetch_sub(&l->gw->loops_running, 1);
+}
+
+static void
+on_settled(void *ctx)
+{
+	loop_stop(ctx);
+}
+
+/* A3: what was charged on any loop is settled when the last request is over. */
+static void
+settle_and_stop(struct loop *l)
+{
+	if (l->index != 0 || atomic_load(&l->gw->lost_keys)) {
+		loop_stop(l);
+	} else if (!l->settling && atomic_load(&l->gw->loops_running) == 1) {
+		l->settling = true;
+		uv_timer_stop(&l->poll);
+		shop_drain(l->gw->shop, on_settled, l);
+	}
 }
 
 static void
@@ -52,8 +77,8 @@ on_poll(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	if (l->requests == 0 && server_exchanges(l->server) == 0)
-		loop_stop(l);
+	if (l->gave_up || (l->requests == 0 && server_exchanges(l->server) == 0))
+		settle_and_stop(l);
 }
 
 /* Receipts of requests that were cut off are still written, for a moment. */
@@ -62,8 +87,11 @@ on_last_deadline(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->requests);
-	loop_stop(l);
+	if (l->requests > 0)
+		log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->requests);
+	l->gave_up = true;
+	if (!l->settling)
+		settle_and_stop(l);
 }
 
 static void
@@ -71,6 +99,8 @@ on_deadline(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
+	if (l->settling)
+		return;
 	log_msg(LOG_WARN, "loop %u: cutting %zu requests off after %u s", l->index, l->requests,
 	    SHUTDOWN_MS / 1000);
 	server_stop(l->server);
@@ -144,6 +174,12 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 	l->tls_fd = listeners->tls[l->index];
 	TRY(key_client_new(&l->keys, &l->uv, channel, on_keys_lost, l));
 	TRY(egress_new(&l->egress, &egress));
+	if (gw->shop != NULL) {
+		struct facilitator_client_options facilitator = { .egress = l->egress,
+			.terms = &gw->policy.terms };
+
+		TRY(facilitator_client_new(&l->facilitator, &facilitator));
+	}
 	TRY(server_new(&l->server, &server));
 	TRY(tls_context_new(&l->tls, buf_span(&gw->id.tls_cert), buf_span(&gw->id.tls_key)));
 	if (gw->opt->enclave) /* the host sees every record (H6) */
@@ -233,6 +269,21 @@ fetch_settings(struct settings **out, int channel)
 	return e;
 }
 
+/* What the worker before left, whatever it was doing (K5). */
+static struct err
+take_over(struct ledger *ledger)
+{
+	struct ledger_repair did;
+
+	TRY(ledger_attach(ledger, &did));
+	if (did.sessions > 0)
+		log_msg(LOG_WARN,
+		    "ledger: took over %u sessions; %u requests died unpaid, %u settlements are of "
+		    "unknown outcome, %u entries made no sense",
+		    did.sessions, did.holds, did.unknown, did.dropped);
+	return OK;
+}
+
 static struct err
 start(struct gateway *gw, const struct listeners *listeners, const int *channel, unsigned *started)
 {
@@ -244,11 +295,16 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 	TRY(fetch_settings(&settings, channel[0]));
 	atomic_store(&gw->settings, settings);
 	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
+	if (gw->ledger != NULL) {
+		TRY(take_over(gw->ledger));
+		TRY(shop_new(&gw->shop, gw));
+	}
 	for (unsigned i = 0; i < gw->opt->loops; i++) {
 		struct loop *l = &gw->loop[i];
 
 		*l = (struct loop){ .gw = gw, .index = i };
 		*started = i + 1;
+		atomic_fetch_add(&gw->loops_running, 1);
 		TRY(loop_init(l, listeners, channel[i]));
 	}
 	TRY(publish(gw, settings));
@@ -256,6 +312,8 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		settings->published = config_published(gw);
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
+	if (gw->shop != NULL)
+		TRY(shop_start(gw->shop));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
 	TRY(landlock_enter(SANDBOX_WORKER));
@@ -342,6 +400,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	for (unsigned i = 0; i < started; i++)
 		loop_fini(&gw->loop[i]);
 	free(gw->loop);
+	shop_free(gw->shop);
 	receipts_free(gw->receipts);
 	key_identity_fini(&gw->id);
 	settings_free((struct settings *)(uintptr_t)gateway_settings(gw));
