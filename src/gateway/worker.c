@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
 #include "gateway/routes.h"
 #include "net/tls.h"
 #include "sys/harden.h"
@@ -37,6 +38,10 @@ loop_stop(struct loop *l)
 		return;
 	l->stopped = true;
 	server_stop(l->server);
+	if (l->index == 0) {
+		heart_stop(l->gw->heart);
+		heart_close(l->gw->heart);
+	}
 	egress_free(l->egress);
 	l->egress = NULL;
 	key_client_free(l->keys);
@@ -85,6 +90,8 @@ on_wake(uv_async_t *wake)
 	if (l->draining)
 		return;
 	l->draining = true;
+	if (l->index == 0)
+		heart_stop(l->gw->heart);
 	server_drain(l->server);
 	uv_timer_start(&l->deadline, on_deadline, SHUTDOWN_MS, 0);
 	uv_timer_start(&l->poll, on_poll, 0, DRAIN_POLL_MS);
@@ -256,6 +263,7 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		settings->published = config_published(gw);
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
+	TRY(heart_start(&gw->heart, &gw->loop[0]));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
 	TRY(landlock_enter(SANDBOX_WORKER));
@@ -341,6 +349,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	uv_run(&gw->loop[0].uv, UV_RUN_DEFAULT);
 	for (unsigned i = 0; i < started; i++)
 		loop_fini(&gw->loop[i]);
+	heart_free(gw->heart);
 	free(gw->loop);
 	receipts_free(gw->receipts);
 	key_identity_fini(&gw->id);
