@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/limits.h"
 #include "core/wipe.h"
 #include "enclave/device.h"
 #include "enclave/entropy.h"
@@ -64,7 +65,7 @@ take_environment(struct buf *b, const struct options *opt)
 	struct settings *s = NULL;
 	struct err e = opt->enclave ? OK : settings_of_options(&s, opt);
 
-	buf_init(b, SETTINGS_MAX_BYTES);
+	buf_init(b, PROVISION_MAX_BYTES);
 	if (s != NULL)
 		settings_encode(b, s);
 	settings_free(s);

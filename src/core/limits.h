@@ -53,8 +53,10 @@
 #define SIGN_QUEUE_MAX	      1024  /* jobs waiting; above: refuse at admission */
 #define KEY_MESSAGE_MAX_BYTES 32768 /* one datagram of the key holder protocol */
 
-/* Provisioning (P1). */
-#define HEARTBEAT_INTERVAL_S	 900 /* opengradient.md 7, unless the operator says otherwise */
+/* Provisioning (P1, K3). */
+#define PROVISION_MAX_BYTES	 16384 /* a body; the settings made of it; a JWE */
+#define UNSEAL_PAUSE_MS		 1000  /* after one that could not be opened */
+#define HEARTBEAT_INTERVAL_S	 900   /* opengradient.md 7, unless the operator says otherwise */
 #define HEARTBEAT_INTERVAL_MAX_S 86400
 #define HEARTBEAT_BUFFER_S	 300
 #define HEARTBEAT_BUFFER_MAX_S	 1500 /* K3: the contract refuses what is older than 1800 s */

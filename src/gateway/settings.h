@@ -37,7 +37,6 @@ enum {
 	SETTINGS_AUTH_MAX = SETTINGS_KEY_MAX + 64,
 	SETTINGS_URL_MAX = 512,
 	SETTINGS_THUMBPRINT_LEN = 43,
-	SETTINGS_MAX_BYTES = 16384, /* encoded */
 };
 
 /* Texts end with a NUL and are empty when unset. */

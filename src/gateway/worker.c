@@ -227,15 +227,15 @@ publish(struct gateway *gw, const struct settings *s)
 static struct err
 fetch_settings(struct settings **out, int channel)
 {
+	struct key_provisioned p;
 	struct buf b;
 	struct err e;
-	bool open;
 
 	*out = NULL;
-	buf_init(&b, SETTINGS_MAX_BYTES);
-	e = key_provisioned_fetch(&b, &open, channel, IDENTITY_MS);
-	if (!failed(e) && b.n > 0)
-		e = settings_parse(out, buf_span(&b));
+	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	e = key_provisioned_fetch(&b, &p, channel, IDENTITY_MS);
+	if (!failed(e) && p.bytes.n > 0)
+		e = settings_parse(out, p.bytes);
 	buf_fini(&b);
 	return e;
 }

@@ -73,6 +73,8 @@ is_type(uint64_t type)
 	case KEY_PROVISIONED:
 	case KEY_ATTEST:
 	case KEY_OWN:
+	case KEY_UNSEAL:
+	case KEY_PROVISION:
 	case KEY_HEARTBEAT:
 		return true;
 	}
@@ -154,6 +156,11 @@ key_request_parse(struct key_request *r, struct span datagram)
 	case KEY_RECEIPT:
 		if (s.n == 0 || s.n > RECEIPT_MAX_BYTES)
 			return FAIL(MALFORMED, "key protocol: length of a receipt");
+		break;
+	case KEY_UNSEAL:
+	case KEY_PROVISION:
+		if (s.n == 0 || s.n > PROVISION_MAX_BYTES)
+			return FAIL(MALFORMED, "key protocol: length of a provisioning");
 		break;
 	case KEY_CONFIG:
 		if (s.n == 0 || s.n > CONFIG_MAX_BYTES)
@@ -269,6 +276,10 @@ void
 key_provisioned_put(struct buf *b, const struct key_provisioned *p)
 {
 	buf_put_byte(b, p->open);
+	if (p->open) {
+		put_part(b, p->seal_spki);
+		put_part(b, p->seal_signature);
+	}
 	buf_put(b, p->bytes);
 }
 
@@ -278,7 +289,12 @@ key_provisioned_parse(struct key_provisioned *p, struct span body)
 	struct span s = body;
 	uint64_t open = take_number(&s, 1);
 
-	*p = (struct key_provisioned){ .open = open == 1, .bytes = s };
+	*p = (struct key_provisioned){ .open = open == 1 };
+	if (p->open) {
+		p->seal_spki = take_part(&s);
+		p->seal_signature = take_part(&s);
+	}
+	p->bytes = s;
 	if (s.p == NULL || open > 1)
 		return FAIL(MALFORMED, "key protocol: what was provisioned");
 	return OK;

@@ -130,6 +130,12 @@ static const struct {
 	{ "attest over a longer one", 1, KEY_ATTEST, ATTEST_NONCE_MAX_BYTES + 1, ERR_MALFORMED },
 	{ "own takes nothing", 1, KEY_OWN, 0, ERR_OK },
 	{ "own with a byte", 1, KEY_OWN, 1, ERR_MALFORMED },
+	{ "unseal nothing", 1, KEY_UNSEAL, 0, ERR_MALFORMED },
+	{ "unseal the longest", 1, KEY_UNSEAL, PROVISION_MAX_BYTES, ERR_OK },
+	{ "unseal more", 1, KEY_UNSEAL, PROVISION_MAX_BYTES + 1, ERR_MALFORMED },
+	{ "provision nothing", 1, KEY_PROVISION, 0, ERR_MALFORMED },
+	{ "provision the longest", 1, KEY_PROVISION, PROVISION_MAX_BYTES, ERR_OK },
+	{ "provision more", 1, KEY_PROVISION, PROVISION_MAX_BYTES + 1, ERR_MALFORMED },
 	{ "a heartbeat has 2 bytes", 1, KEY_HEARTBEAT, 2, ERR_OK },
 	{ "a heartbeat with one too few", 1, KEY_HEARTBEAT, 1, ERR_MALFORMED },
 	{ "a heartbeat with one too many", 1, KEY_HEARTBEAT, 3, ERR_MALFORMED },
@@ -220,7 +226,9 @@ static const struct {
 	{ "what was provisioned", 0x85, 0, 1, ERR_OK },
 	{ "a document", 0x86, 0, 1, ERR_OK },
 	{ "no document and no error", 0x86, 0, 0, ERR_MALFORMED },
-	{ "no such type", 0x88, 0, 1, ERR_MALFORMED },
+	{ "what was sealed, or that it was provisioned", 0x88, 0, 1, ERR_OK },
+	{ "neither", 0x89, 0, 0, ERR_MALFORMED },
+	{ "no such type", 0x8b, 0, 1, ERR_MALFORMED },
 };
 
 static void
