@@ -207,7 +207,8 @@ map_ledger(struct gateway *gw)
 {
 	const struct x402_terms *terms = &gw->policy.terms;
 	struct ledger_options opt = { .sessions = gw->policy.open_sessions,
-		.largest_cap = x402_largest_cap(terms) };
+		.largest_cap = x402_largest_cap(terms),
+		.idle_s = gw->policy.idle_s };
 
 	gw->boot_us = clock_monotonic_us();
 	/* M7: the host may have restarted us; what was signed before may have been used then. */

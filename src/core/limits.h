@@ -75,6 +75,11 @@
 #define HEARTBEAT_BUFFER_S	 300
 #define HEARTBEAT_BUFFER_MAX_S	 1500 /* K3: the contract refuses what is older than 1800 s */
 
+/* Heartbeat (opengradient.md 7). */
+#define HEARTBEAT_POST_MS	   20000
+#define HEARTBEAT_RETRY_MS	   10000
+#define HEARTBEAT_ANSWER_MAX_BYTES 16384
+
 /* Enclave images (eif.md 1.2, 1.4). */
 #define EIF_RAMDISKS_MAX_BYTES	(4ull << 30) /* all of them; also what one section may have */
 #define EIF_KERNEL_MAX_BYTES	(256u << 20)

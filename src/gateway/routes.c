@@ -9,6 +9,7 @@
 #include "gateway/call.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
 #include "gateway/rq.h"
 #include "gateway/shop.h"
 #include "supervise/supervise.h"
@@ -200,6 +201,7 @@ static const struct route {
 	enum endpoint endpoint;
 } routes[] = {
 	{ "/health", "GET", PUBLIC | OPERATOR, get_health, 0 },
+	{ "/heartbeat/status", "GET", PUBLIC | OPERATOR, heart_get_status, 0 },
 	{ "/signing-key", "GET", PUBLIC, get_signing_key, 0 },
 	{ "/.well-known/jwks.json", "GET", PUBLIC, get_jwks, 0 },
 	{ "/.well-known/tee-config", "GET", PUBLIC, get_config, 0 },

@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
 #include "gateway/routes.h"
 #include "gateway/shop.h"
 #include "net/tls.h"
@@ -38,8 +39,11 @@ loop_stop(struct loop *l)
 		return;
 	l->stopped = true;
 	server_stop(l->server);
-	if (l->index == 0)
+	if (l->index == 0) {
+		heart_stop(l->gw->heart);
+		heart_close(l->gw->heart);
 		shop_stop(l->gw->shop);
+	}
 	facilitator_client_free(l->facilitator);
 	l->facilitator = NULL;
 	egress_free(l->egress);
@@ -115,6 +119,8 @@ on_wake(uv_async_t *wake)
 	if (l->draining)
 		return;
 	l->draining = true;
+	if (l->index == 0)
+		heart_stop(l->gw->heart);
 	server_drain(l->server);
 	uv_timer_start(&l->deadline, on_deadline, SHUTDOWN_MS, 0);
 	uv_timer_start(&l->poll, on_poll, 0, DRAIN_POLL_MS);
@@ -312,6 +318,7 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		settings->published = config_published(gw);
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
+	TRY(heart_start(&gw->heart, &gw->loop[0]));
 	if (gw->shop != NULL)
 		TRY(shop_start(gw->shop));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
@@ -399,6 +406,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	uv_run(&gw->loop[0].uv, UV_RUN_DEFAULT);
 	for (unsigned i = 0; i < started; i++)
 		loop_fini(&gw->loop[i]);
+	heart_free(gw->heart);
 	free(gw->loop);
 	shop_free(gw->shop);
 	receipts_free(gw->receipts);
