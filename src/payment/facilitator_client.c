@@ -42,18 +42,21 @@ struct facilitator_client {
 
 /* --- what an answer means ------------------------------------------------------------------ */
 
-/* The payer could have helped it: money, allowance or nonce taken away, or a settlement that the
- * contract refused (PAY-01, PAY-12). Spellings differ, so parts of them count (x402.md 3). */
+/*
+ * A permit that verified and then does not settle was made worthless by its payer: money, allowance
+ * or nonce taken away, or the contract refused (PAY-01, PAY-12). Unless the facilitator says that it
+ * was its own doing. Spellings are many, so parts of words count (x402.md 3).
+ */
 static bool
 by_the_payer(const char *reason)
 {
-	static const char *const parts[] = { "balance", "funds", "allowance", "nonce", "simulation",
-		"transaction_failed", "revert" };
+	static const char *const own[] = { "unexpected", "internal", "facilitator", "gas", "rpc",
+		"timeout", "rate_limit", "unavailable", "queue" };
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (strstr(reason, parts[i]) != NULL)
-			return true;
-	return false;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strstr(reason, own[i]) != NULL)
+			return false;
+	return true;
 }
 
 static struct facilitator_outcome
