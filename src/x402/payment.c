@@ -1,7 +1,5 @@
 #include "x402/payment.h"
 
-#include <string.h>
-
 #include "codec/hex.h"
 #include "codec/json.h"
 #include "core/limits.h"
@@ -204,15 +202,4 @@ x402_payment_read(struct x402_payment *p, struct span value, bool many, struct a
 	}
 	buf_fini(&b);
 	return v;
-}
-
-void
-permit_key_of(struct permit_key *k, uint64_t chain_id, const struct x402_payment *p)
-{
-	uint8_t *to = k->b;
-
-	for (int shift = 56; shift >= 0; shift -= 8)
-		*to++ = (uint8_t)(chain_id >> shift);
-	memcpy(to, p->payer.b, ADDRESS_BYTES);
-	u256_store(p->nonce, to + ADDRESS_BYTES);
 }
