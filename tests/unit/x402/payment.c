@@ -146,6 +146,8 @@ static const struct {
 	{ "no witness.facilitator", "\"facilitator\"", "\"f\"", X402_FINE },
 	{ "a witness.facilitator that is none", "\"facilitator\": \"0x7", "\"facilitator\":\"7",
 	    X402_PAYLOAD },
+	{ "PAY-17: maxTimeoutSeconds as text", "\"maxTimeoutSeconds\": 300",
+	    "\"maxTimeoutSeconds\":\"300\"", X402_NO_MATCH },
 	{ "extra as text", "\"extra\": {", "\"extra\":\"\",\"e\":{", X402_NO_MATCH },
 	{ "extra as null", "\"extra\": {", "\"extra\":null,\"e\":{", X402_FINE },
 	{ "accepted.scheme is no text", "\"scheme\": \"upto\"", "\"scheme\":1", X402_NO_MATCH },
