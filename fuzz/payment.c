@@ -1,6 +1,5 @@
 /*
- * PAYMENT-SIGNATURE of strangers: what is taken has one key however it is spelled, and what is sent
- * on to the facilitator is read the same as what came. The input is a header, and the JSON in one.
+ * PAYMENT-SIGNATURE of strangers: what is sent on to the facilitator is read the same as what came. The input is a header, and the JSON in one.
  */
 #include <stdlib.h>
 
@@ -54,7 +53,6 @@ static void
 read_header(struct span value)
 {
 	struct x402_payment p, again;
-	struct permit_key key, same;
 	struct x402_verdict v;
 	struct arena a;
 	struct buf b;
@@ -69,9 +67,7 @@ read_header(struct span value)
 		b64_put(&b, p.text);
 		if (x402_payment_read(&again, buf_span(&b), false, &a).reason != X402_FINE)
 			abort();
-		permit_key_of(&key, 8453, &p);
-		permit_key_of(&same, 8453, &again);
-		if (!span_eq(span_of(key.b, sizeof(key.b)), span_of(same.b, sizeof(same.b))) ||
+		if (!address_eq(&p.payer, &again.payer) || u256_cmp(p.nonce, again.nonce) != 0 ||
 		    !span_eq(p.text, again.text) || p.text.n > X402_HEADER_MAX_BYTES ||
 		    u256_cmp(p.amount, again.amount) != 0)
 			abort();

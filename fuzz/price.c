@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct counts use = { UINT64_MAX, 12345, 1 };
+	struct cost_counts use = { UINT64_MAX, 12345, 1 };
 	struct token_price p, again;
 	uint64_t pico = 0, limit;
 	struct tariff t;

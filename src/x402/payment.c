@@ -1,7 +1,5 @@
 #include "x402/payment.h"
 
-#include <string.h>
-
 #include "codec/hex.h"
 #include "codec/json.h"
 #include "core/limits.h"
@@ -112,6 +110,7 @@ static struct x402_verdict
 read_accepted(struct x402_payment *p, const struct json *doc, uint32_t accepted)
 {
 	uint32_t extra = json_get(doc, accepted, "extra");
+	uint32_t timeout = json_get(doc, accepted, "maxTimeoutSeconds");
 
 	X402_NEED(x402_plain(doc, json_get(doc, accepted, "scheme"), &p->accepted.scheme), NO_MATCH,
 	    "accepted.scheme is not one we offer");
@@ -123,6 +122,10 @@ read_accepted(struct x402_payment *p, const struct json *doc, uint32_t accepted)
 	    "accepted.asset is not the one we offer");
 	X402_NEED(address_at(doc, accepted, "payTo", &p->accepted.pay_to), NO_MATCH,
 	    "accepted.payTo is not ours");
+	p->accepted.has_max_timeout = x402_present(doc, timeout);
+	X402_NEED(!p->accepted.has_max_timeout ||
+		json_u64(doc, timeout, UINT64_MAX, &p->accepted.max_timeout_s),
+	    NO_MATCH, "accepted.maxTimeoutSeconds is not the one we offer");
 	if (!x402_present(doc, extra))
 		return X402_OK;
 	X402_NEED(

@@ -36,6 +36,8 @@ struct x402_payment {
 		struct span scheme, network;
 		struct u256 amount;
 		struct address asset, pay_to;
+		bool has_max_timeout; /* maxTimeoutSeconds is there */
+		uint64_t max_timeout_s;
 		bool has_facilitator; /* extra.facilitatorAddress is there */
 		struct address facilitator;
 	} accepted;
