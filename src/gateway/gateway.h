@@ -78,7 +78,8 @@ struct gateway {
 	struct published published[PUBLISHED_MAX];
 	atomic_uint n_published; /* the last one counts, the others can be asked for */
 	struct receipts *receipts;
-	struct heart *heart; /* loop 0's */
+	struct heart *heart;	     /* loop 0's */
+	struct frontdoor *frontdoor; /* loop 0's; NULL: no nitriding daemon before us */
 	struct loop *loop;
 	atomic_bool shutting_down, lost_keys;
 	struct supervise_note *note; /* what the supervisor must know of us */

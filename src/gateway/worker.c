@@ -10,6 +10,7 @@
 #include "gateway/config.h"
 #include "gateway/enclave.h"
 #include "gateway/heartbeat_port.h"
+#include "gateway/nitriding_port.h"
 #include "gateway/routes.h"
 #include "net/tls.h"
 #include "sys/harden.h"
@@ -30,6 +31,14 @@ close_handle(uv_handle_t *handle, void *arg)
 		uv_close(handle, NULL);
 }
 
+/* What loop 0 does beside requests waits for nobody. */
+static void
+stop_background(struct gateway *gw)
+{
+	heart_stop(gw->heart);
+	frontdoor_stop(gw->frontdoor);
+}
+
 /* Everything of this loop goes; uv_run() returns when its handles are closed. */
 static void
 loop_stop(struct loop *l)
@@ -39,8 +48,9 @@ loop_stop(struct loop *l)
 	l->stopped = true;
 	server_stop(l->server);
 	if (l->index == 0) {
-		heart_stop(l->gw->heart);
+		stop_background(l->gw);
 		heart_close(l->gw->heart);
+		frontdoor_close(l->gw->frontdoor);
 	}
 	egress_free(l->egress);
 	l->egress = NULL;
@@ -91,7 +101,7 @@ on_wake(uv_async_t *wake)
 		return;
 	l->draining = true;
 	if (l->index == 0)
-		heart_stop(l->gw->heart);
+		stop_background(l->gw);
 	server_drain(l->server);
 	uv_timer_start(&l->deadline, on_deadline, SHUTDOWN_MS, 0);
 	uv_timer_start(&l->poll, on_poll, 0, DRAIN_POLL_MS);
@@ -266,6 +276,8 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 	TRY(heart_start(&gw->heart, &gw->loop[0]));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
+	if (gw->opt->nitriding.n > 0)
+		TRY(frontdoor_start(&gw->frontdoor, &gw->loop[0]));
 	TRY(landlock_enter(SANDBOX_WORKER));
 	return sandbox_enter(SANDBOX_WORKER);
 }
@@ -350,6 +362,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	for (unsigned i = 0; i < started; i++)
 		loop_fini(&gw->loop[i]);
 	heart_free(gw->heart);
+	frontdoor_free(gw->frontdoor);
 	free(gw->loop);
 	receipts_free(gw->receipts);
 	key_identity_fini(&gw->id);
