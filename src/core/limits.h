@@ -80,6 +80,11 @@
 #define HEARTBEAT_RETRY_MS	   10000
 #define HEARTBEAT_ANSWER_MAX_BYTES 16384
 
+/* The nitriding daemon in front of us (nitro-attestation.md 5.5). */
+#define NITRIDING_MS		   5000
+#define NITRIDING_PAUSE_MAX_MS	   10000
+#define NITRIDING_ANSWER_MAX_BYTES 4096
+
 /* Enclave images (eif.md 1.2, 1.4). */
 #define EIF_RAMDISKS_MAX_BYTES	(4ull << 30) /* all of them; also what one section may have */
 #define EIF_KERNEL_MAX_BYTES	(256u << 20)

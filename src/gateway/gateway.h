@@ -91,7 +91,8 @@ struct gateway {
 	struct published published[PUBLISHED_MAX];
 	atomic_uint n_published; /* the last one counts, the others can be asked for */
 	struct receipts *receipts;
-	struct heart *heart; /* loop 0's */
+	struct heart *heart;	     /* loop 0's */
+	struct frontdoor *frontdoor; /* loop 0's; NULL: no nitriding daemon before us */
 	struct loop *loop;
 	atomic_uint loops_running;
 	atomic_bool shutting_down, lost_keys;

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "pricing/cost.h"
+#include "gateway/nitriding.h"
 #include "gateway/settings.h"
-
-enum { PRICE_TEXT_MAX = 40 };
+#include "net/listen.h"
+#include "pricing/cost.h"
 
 /* FLAG(name, environment twin, what is expected, needs a value) */
 #define FLAGS(FLAG)                                                                                \
@@ -16,6 +16,8 @@ enum { PRICE_TEXT_MAX = 40 };
 	FLAG(LISTEN, "--listen", "TEE_GATEWAY_LISTEN", "ADDR:PORT", true)                          \
 	FLAG(TLS_LISTEN, "--tls-listen", "TEE_GATEWAY_TLS_LISTEN", "ADDR:PORT or none", true)      \
 	FLAG(LOOPS, "--loops", "TEE_GATEWAY_LOOPS", "a number from 1 to 64", true)                 \
+	FLAG(NITRIDING, "--nitriding", "TEE_GATEWAY_NITRIDING",                                    \
+	    "http:// with an address of loopback and a port, as http://127.0.0.1:8080", true)      \
 	FLAG(MODELS, "--models", "TEE_GATEWAY_MODELS", "a file", true)                             \
 	FLAG(SOFT_PCRS, "--soft-pcrs", "TEE_GATEWAY_SOFT_PCRS", "a file", true)                    \
 	FLAG(POLICY, "--policy", "TEE_GATEWAY_POLICY", "a file", true)                             \
@@ -51,6 +53,7 @@ static const char help[] =
     "  --listen ADDR:PORT          plain listener, default 127.0.0.1:8000\n"
     "  --tls-listen ADDR:PORT|none TLS listener, default 127.0.0.1:8443\n"
     "  --loops N                   event loops, default the number of CPUs\n"
+    "  --nitriding URL             behind this nitriding daemon: no TLS of our own\n"
     "  --models FILE               model table instead of the embedded one\n"
     "  --policy FILE               policy instead of the embedded one\n"
     "  --soft-pcrs FILE            what the software module shows as PCRs (local mode)\n"
@@ -135,9 +138,8 @@ collect(struct given *g, int argc, char **argv)
 
 /* "127.0.0.1:8000", "[::1]:8000". Whether the host is an address, bind will say. */
 static bool
-address_read(struct options_address *a, const char *text)
+address_read(struct options_address *a, struct span s)
 {
-	struct span s = span_str(text);
 	size_t colon = span_rfind(s, SPAN_LIT(":"));
 	uint64_t port;
 
@@ -191,6 +193,25 @@ log_read(struct options *o, const struct given *g)
 	return true;
 }
 
+/* What is said there is believed, so nobody else may hear or answer it. */
+static bool
+nitriding_read(struct options *o, const struct given *g)
+{
+	struct span url = span_str(g->value[FLAG_NITRIDING]);
+	struct options_address a;
+
+	if (url.p == NULL)
+		return true;
+	if (url.n > 0 && url.p[url.n - 1] == '/')
+		url.n--;
+	if (url.n > NITRIDING_URL_MAX || !span_starts(url, SPAN_LIT("http://")) ||
+	    !address_read(&a, span_cut(url, strlen("http://"), url.n)) ||
+	    !listen_is_loopback(a.host))
+		return bad(g, FLAG_NITRIDING);
+	o->nitriding = url;
+	return true;
+}
+
 static bool
 listeners_read(struct options *o, const struct given *g)
 {
@@ -199,17 +220,21 @@ listeners_read(struct options *o, const struct given *g)
 	o->plain = (struct options_address){ .host = host, .port = 8000 };
 	o->tls = (struct options_address){ .host = host, .port = o->enclave ? 443 : 8443 };
 	if (g->value[FLAG_LISTEN] != NULL) {
-		if (!address_read(&o->plain, g->value[FLAG_LISTEN]))
+		if (!address_read(&o->plain, span_str(g->value[FLAG_LISTEN])))
 			return bad(g, FLAG_LISTEN);
 	} else if (!address_from_environment(&o->plain)) {
 		return false;
 	}
+	/* H1: the daemon in front of us has the TLS, and its certificate is the attested one. */
+	o->tls.none = o->nitriding.n > 0;
 	if (g->value[FLAG_TLS_LISTEN] == NULL)
 		return true;
 	if (strcmp(g->value[FLAG_TLS_LISTEN], "none") == 0)
 		o->tls.none = true;
-	else if (!address_read(&o->tls, g->value[FLAG_TLS_LISTEN]))
+	else if (!address_read(&o->tls, span_str(g->value[FLAG_TLS_LISTEN])))
 		return bad(g, FLAG_TLS_LISTEN);
+	if (!o->tls.none && o->nitriding.n > 0)
+		return complain("%s: is none with --nitriding", g->from[FLAG_TLS_LISTEN]);
 	return true;
 }
 
@@ -366,8 +391,8 @@ options_read(struct options *o, int argc, char **argv, const char *version)
 	o->models_file = g.value[FLAG_MODELS];
 	o->policy_file = g.value[FLAG_POLICY];
 	o->soft_pcrs_file = g.value[FLAG_SOFT_PCRS];
-	if (!listeners_read(o, &g) || !loops_read(o, &g) || !log_read(o, &g) ||
-	    !providers_read(o) || !payment_read(o))
+	if (!nitriding_read(o, &g) || !listeners_read(o, &g) || !loops_read(o, &g) ||
+	    !log_read(o, &g) || !providers_read(o) || !payment_read(o))
 		return OPTIONS_USAGE;
 	return OPTIONS_RUN;
 }

@@ -24,6 +24,7 @@ struct options_address {
 struct options {
 	bool enclave; /* --mode enclave: else local */
 	struct options_address plain, tls;
+	struct span nitriding; /* URL of the daemon before us, no slash at its end; empty: none */
 	unsigned loops;
 	const char *models_file, *policy_file; /* NULL: the embedded ones */
 	const char *soft_pcrs_file;	       /* NULL: PCRs of zero */

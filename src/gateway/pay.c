@@ -415,7 +415,8 @@ rq_step_pay(struct rq *rq)
 	struct span payment = http_field_get(rq->head, "payment-signature", &two);
 	enum ledger_verdict v;
 
-	p->bears = !opt->enclave || exchange_origin(rq->x)->tls;
+	/* Behind nitriding the daemon has the TLS. */
+	p->bears = !opt->enclave || opt->nitriding.n > 0 || exchange_origin(rq->x)->tls;
 	p->filing = rq->unsigned_answer
 	    ? SETTLE_DATA_PRIVATE
 	    : settle_data_type_of(http_field_get(rq->head, "x-settlement-type", NULL));

@@ -10,6 +10,7 @@
 #include "gateway/config.h"
 #include "gateway/enclave.h"
 #include "gateway/heartbeat_port.h"
+#include "gateway/nitriding_port.h"
 #include "gateway/routes.h"
 #include "gateway/shop.h"
 #include "net/tls.h"
@@ -31,6 +32,14 @@ close_handle(uv_handle_t *handle, void *arg)
 		uv_close(handle, NULL);
 }
 
+/* What loop 0 does beside requests waits for nobody. */
+static void
+stop_background(struct gateway *gw)
+{
+	heart_stop(gw->heart);
+	frontdoor_stop(gw->frontdoor);
+}
+
 /* Everything of this loop goes; uv_run() returns when its handles are closed. */
 static void
 loop_stop(struct loop *l)
@@ -40,9 +49,10 @@ loop_stop(struct loop *l)
 	l->stopped = true;
 	server_stop(l->server);
 	if (l->index == 0) {
-		heart_stop(l->gw->heart);
+		stop_background(l->gw);
 		heart_close(l->gw->heart);
 		shop_stop(l->gw->shop);
+		frontdoor_close(l->gw->frontdoor);
 	}
 	facilitator_client_free(l->facilitator);
 	l->facilitator = NULL;
@@ -120,7 +130,7 @@ on_wake(uv_async_t *wake)
 		return;
 	l->draining = true;
 	if (l->index == 0)
-		heart_stop(l->gw->heart);
+		stop_background(l->gw);
 	server_drain(l->server);
 	uv_timer_start(&l->deadline, on_deadline, SHUTDOWN_MS, 0);
 	uv_timer_start(&l->poll, on_poll, 0, DRAIN_POLL_MS);
@@ -323,6 +333,8 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		TRY(shop_start(gw->shop));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
+	if (gw->opt->nitriding.n > 0)
+		TRY(frontdoor_start(&gw->frontdoor, &gw->loop[0]));
 	TRY(landlock_enter(SANDBOX_WORKER));
 	return sandbox_enter(SANDBOX_WORKER);
 }
@@ -407,6 +419,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	for (unsigned i = 0; i < started; i++)
 		loop_fini(&gw->loop[i]);
 	heart_free(gw->heart);
+	frontdoor_free(gw->frontdoor);
 	free(gw->loop);
 	shop_free(gw->shop);
 	receipts_free(gw->receipts);
