@@ -50,8 +50,8 @@ struct facilitator_client {
 static bool
 by_the_payer(const char *reason)
 {
-	static const char *const own[] = { "unexpected", "internal", "facilitator", "gas", "rpc",
-		"timeout", "rate_limit", "unavailable", "queue" };
+	static const char *const own[] = { "unexpected", "internal", "facilitator_mismatch", "gas",
+		"rpc", "timeout", "rate_limit", "unavailable", "queue" };
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (strstr(reason, own[i]) != NULL)
