@@ -14,6 +14,7 @@
 #include "crypto/digest.h"
 #include "gateway/deadlines.h"
 #include "gateway/options.h"
+#include "gateway/policy.h"
 #include "gateway/receipts.h"
 #include "gateway/shop_policy.h"
 #include "gateway/settings.h"
@@ -82,6 +83,7 @@ struct gateway {
 	struct ledger *ledger;
 	uint64_t boot_us;	 /* monotonic; the start of the program, not of this worker (M7) */
 	uint64_t refuse_until_s; /* M7: permits whose deadline is not later; 0: no such rule */
+	struct policy_provisioning forms; /* of provisioning, that are taken */
 	struct upstream upstream[PROVIDER_COUNT];
 	int ca_fd; /* the CA bundle in memory */
 	uint8_t ca_sha256[SHA256_LEN];
@@ -89,7 +91,10 @@ struct gateway {
 	char kid[44];
 	_Atomic(const struct settings *) settings; /* gateway_settings() */
 	struct published published[PUBLISHED_MAX];
-	atomic_uint n_published; /* the last one counts, the others can be asked for */
+	atomic_uint n_published;       /* the last one counts, the others can be asked for */
+	atomic_bool provisioning_open; /* POST /v1/keys may still come, once */
+	struct buf seal_spki,
+	    seal_signature; /* P3: for whom it may be sealed; empty after it came */
 	struct receipts *receipts;
 	struct heart *heart;	     /* loop 0's */
 	struct frontdoor *frontdoor; /* loop 0's; NULL: no nitriding daemon before us */
