@@ -65,7 +65,7 @@ static struct err
 take_environment(struct buf *b, const struct options *opt)
 {
 	struct settings *s = NULL;
-	struct err e = opt->enclave ? OK : settings_of_options(&s, opt);
+	struct err e = opt->enclave ? OK : settings_of_environment(&s, opt);
 
 	buf_init(b, PROVISION_MAX_BYTES);
 	if (s != NULL)

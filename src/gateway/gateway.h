@@ -14,6 +14,7 @@
 #include "crypto/digest.h"
 #include "gateway/deadlines.h"
 #include "gateway/options.h"
+#include "gateway/policy.h"
 #include "gateway/receipts.h"
 #include "gateway/settings.h"
 #include "http/server.h"
@@ -69,6 +70,7 @@ struct gateway {
 	struct models models;
 	struct attest_pcrs soft_pcrs; /* of --soft-pcrs; else zero */
 	struct deadlines deadlines;
+	struct policy_provisioning forms; /* of provisioning, that are taken */
 	struct upstream upstream[PROVIDER_COUNT];
 	int ca_fd; /* the CA bundle in memory */
 	uint8_t ca_sha256[SHA256_LEN];
@@ -76,7 +78,10 @@ struct gateway {
 	char kid[44];
 	_Atomic(const struct settings *) settings; /* gateway_settings() */
 	struct published published[PUBLISHED_MAX];
-	atomic_uint n_published; /* the last one counts, the others can be asked for */
+	atomic_uint n_published;       /* the last one counts, the others can be asked for */
+	atomic_bool provisioning_open; /* POST /v1/keys may still come, once */
+	struct buf seal_spki,
+	    seal_signature; /* P3: for whom it may be sealed; empty after it came */
 	struct receipts *receipts;
 	struct heart *heart;	     /* loop 0's */
 	struct frontdoor *frontdoor; /* loop 0's; NULL: no nitriding daemon before us */

@@ -10,6 +10,7 @@
 #include "gateway/config.h"
 #include "gateway/enclave.h"
 #include "gateway/heartbeat_port.h"
+#include "gateway/keys.h"
 #include "gateway/nitriding_port.h"
 #include "gateway/rq.h"
 #include "supervise/supervise.h"
@@ -198,7 +199,8 @@ enum { PUBLIC = 1, OPERATOR = 2, NITRIDING = 4 };
 static const struct route {
 	const char *path, *method;
 	int audience;
-	void (*run)(struct call *c); /* NULL: POST: an inference request; GET: a document */
+	/* NULL: POST: an inference request, or the operator's keys; GET: a document */
+	void (*run)(struct call *c);
 	enum endpoint endpoint;
 } routes[] = {
 	{ "/health", "GET", PUBLIC | OPERATOR, get_health, 0 },
@@ -217,6 +219,7 @@ static const struct route {
 	{ "/v1/completions", "POST", PUBLIC, NULL, ENDPOINT_COMPLETIONS },
 	{ "/metrics", "GET", OPERATOR, get_metrics, 0 },
 	{ "/v1/shutdown", "POST", OPERATOR, post_shutdown, 0 },
+	{ "/v1/keys", "POST", OPERATOR, NULL, 0 },
 };
 
 static const struct route *
@@ -292,7 +295,7 @@ wrong_method(struct call *c, const struct route *r)
 static bool
 is_inference(const struct route *r)
 {
-	return r->run == NULL && strcmp(r->method, "POST") == 0;
+	return r->run == NULL && (r->audience & PUBLIC) != 0 && strcmp(r->method, "POST") == 0;
 }
 
 static void *
@@ -328,6 +331,8 @@ on_head(void *server, struct exchange *x, const struct http_head *head)
 		wrong_method(&c, r);
 	else if ((r->audience & NITRIDING) != 0 && !span_eq(head->method, SPAN_LIT("GET")))
 		wrong_method(&c, r);
+	else if (r->run == NULL && r->audience == OPERATOR)
+		return keys_begin(loop, x, head, r->path);
 	else if (r->run == NULL)
 		return attestation_begin(loop, x, head, r->path);
 	else
@@ -335,18 +340,26 @@ on_head(void *server, struct exchange *x, const struct http_head *head)
 	return NULL;
 }
 
-/* Of the two kinds of handlers; both begin with their magic. */
+/* Of the three kinds of handlers; all begin with their magic. */
 static bool
 is_rq(const void *handler)
 {
 	return *(const unsigned *)handler == RQ_MAGIC;
 }
 
+static bool
+is_posted(const void *handler)
+{
+	return *(const unsigned *)handler == POSTED_MAGIC;
+}
+
 static void
 on_body(void *handler, struct span body)
 {
-	if (is_rq(handler)) /* who waits for a document asked for no body */
+	if (is_rq(handler))
 		rq_on_body(handler, body);
+	else if (is_posted(handler)) /* who waits for a document asked for no body */
+		posted_on_body(handler, body);
 }
 
 static void
@@ -359,7 +372,7 @@ on_room(void *handler)
 static void
 on_hangup(void *handler)
 {
-	if (handler != NULL)
+	if (handler != NULL && is_rq(handler))
 		rq_on_hangup(handler);
 }
 
@@ -370,6 +383,8 @@ on_gone(void *handler, bool delivered)
 		return;
 	if (is_rq(handler))
 		rq_on_gone(handler, delivered);
+	else if (is_posted(handler))
+		posted_on_gone(handler);
 	else
 		attestation_on_gone(handler);
 }
@@ -410,6 +425,10 @@ wire_error(void *server, void *handler, struct exchange *x, const struct http_he
 	f.retry_after_s = status == 503 ? 1 : 0;
 	if (handler != NULL && is_rq(handler)) {
 		rq_on_wire_error(handler, &f);
+		return;
+	}
+	if (handler != NULL && is_posted(handler)) {
+		posted_on_wire_error(handler, &f);
 		return;
 	}
 	if (handler != NULL) {

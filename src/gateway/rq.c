@@ -179,16 +179,6 @@ rq_send_body(struct rq *rq, unsigned status, struct span body)
 /* --- steps --- */
 
 static bool
-media_type_is_json(struct span type)
-{
-	size_t semicolon = span_find(type, SPAN_LIT(";"), 0);
-
-	if (semicolon != SIZE_MAX)
-		type.n = semicolon;
-	return span_eq_nocase(span_trim(type), SPAN_LIT("application/json"));
-}
-
-static bool
 nonce_fits(struct span s)
 {
 	if (s.n < 16 || s.n > 64)
@@ -218,7 +208,7 @@ check_head(struct rq *rq, const struct http_head *head)
 	struct span type = http_field_get(head, "content-type", &many);
 	struct span signature, nonce;
 
-	if (type.p == NULL || many || !media_type_is_json(type))
+	if (type.p == NULL || many || !http_type_is(type, "application/json"))
 		return rq_fail(rq, 415, "invalid_request_error", "unsupported_media_type",
 		    "Content-Type must be application/json.");
 	if (http_field_get(head, "content-encoding", &many).p != NULL)

@@ -240,8 +240,9 @@ publish(struct gateway *gw, const struct settings *s)
 	return p.e;
 }
 
+/* What the key holder was told, and whether and how it may still be. */
 static struct err
-fetch_settings(struct settings **out, int channel)
+fetch_settings(struct gateway *gw, struct settings **out, int channel)
 {
 	struct key_provisioned p;
 	struct buf b;
@@ -249,11 +250,41 @@ fetch_settings(struct settings **out, int channel)
 
 	*out = NULL;
 	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	buf_init(&gw->seal_spki, KEY_MESSAGE_MAX_BYTES);
+	buf_init(&gw->seal_signature, KEY_MESSAGE_MAX_BYTES);
 	e = key_provisioned_fetch(&b, &p, channel, IDENTITY_MS);
-	if (!failed(e) && p.bytes.n > 0)
-		e = settings_parse(out, p.bytes);
+	if (!failed(e)) {
+		atomic_store(&gw->provisioning_open, p.open);
+		buf_put(&gw->seal_spki, p.seal_spki);
+		buf_put(&gw->seal_signature, p.seal_signature);
+		if (p.bytes.n > 0)
+			e = settings_parse(out, p.bytes);
+	}
 	buf_fini(&b);
 	return e;
+}
+
+/*
+ * The configuration that counts; in a worker that came after the provisioning, the one before it too
+ * (R9), as it was: of the environment's keys it says only that they were there.
+ */
+static struct err
+publish_all(struct gateway *gw, struct settings *s)
+{
+	struct settings *before = NULL;
+	struct err e;
+
+	if (!atomic_load(&gw->provisioning_open)) {
+		if (!gw->opt->enclave)
+			TRY(settings_of_environment(&before, gw->opt));
+		e = publish(gw, before);
+		settings_free(before);
+		TRY(e);
+	}
+	TRY(publish(gw, s));
+	if (s != NULL)
+		s->published = config_published(gw);
+	return OK;
 }
 
 static struct err
@@ -264,7 +295,7 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 	/* The kernel closes neither end while the identity is asked for: no client reads yet. */
 	TRY(key_identity_fetch(&gw->id, channel[0], IDENTITY_MS));
 	TRY(config_name_key(gw));
-	TRY(fetch_settings(&settings, channel[0]));
+	TRY(fetch_settings(gw, &settings, channel[0]));
 	atomic_store(&gw->settings, settings);
 	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
 	for (unsigned i = 0; i < gw->opt->loops; i++) {
@@ -274,9 +305,7 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		*started = i + 1;
 		TRY(loop_init(l, listeners, channel[i]));
 	}
-	TRY(publish(gw, settings));
-	if (settings != NULL)
-		settings->published = config_published(gw);
+	TRY(publish_all(gw, settings));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
 	TRY(heart_start(&gw->heart, &gw->loop[0]));

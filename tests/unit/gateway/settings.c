@@ -166,7 +166,7 @@ of_options(void **state)
 		.facilitator_url = SPAN_LIT("https://f.example") };
 	struct settings *s;
 
-	assert_int_equal(settings_of_options(&s, &o).code, ERR_OK);
+	assert_int_equal(settings_of_environment(&s, &o).code, ERR_OK);
 	assert_int_equal(s->how, PROVISIONING_ENVIRONMENT);
 	assert_true(span_eq(settings_key(s, PROVIDER_OPENAI), SPAN_LIT("sk-1")));
 	/* A key that was wiped from the environment: it was there, and that is published. */
@@ -179,7 +179,7 @@ of_options(void **state)
 	settings_free(s);
 
 	o.key[PROVIDER_OPENAI] = o.key[PROVIDER_NOUS] = NULL;
-	assert_int_equal(settings_of_options(&s, &o).code, ERR_OK);
+	assert_int_equal(settings_of_environment(&s, &o).code, ERR_OK);
 	assert_int_equal(s->how, PROVISIONING_NONE);
 	assert_false(settings_provisioned(s));
 	settings_free(s);
