@@ -45,6 +45,8 @@ close_listeners(void *ctx)
 		if (p->listeners.tls[i] >= 0)
 			close(p->listeners.tls[i]);
 	}
+	if (p->listeners.internal >= 0)
+		close(p->listeners.internal);
 }
 
 /* The supervisor holds no provider's key and no module (K1); the tables stay, for further workers. */
@@ -88,6 +90,7 @@ run_keyholder(void *ctx, const int *channel, int control)
 		.provisioned = buf_span(&p->settings),
 		.nsm = p->opt.enclave ? &p->nsm : NULL,
 		.soft_pcrs = &soft_pcrs,
+		.app_hash_free = p->opt.internal && !p->opt.enclave,
 		.platform = p->opt.enclave ? PLATFORM_ENCLAVE : PLATFORM_LOCAL,
 		.threads = 2 };
 	int status;
@@ -227,6 +230,9 @@ main(int argc, char **argv)
 		.started = drop_credentials,
 		.close_listeners = close_listeners,
 		.ctx = &p };
+	/* Where programs that were written for nitriding look for it. */
+	static const struct options_address internal = { .host = SPAN_LIT("127.0.0.1"),
+		.port = 8080 };
 	char why[256];
 	struct err e;
 	int status;
@@ -277,9 +283,12 @@ main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < LOOPS_MAX; i++)
 		p.listeners.plain[i] = p.listeners.tls[i] = -1;
+	p.listeners.internal = -1;
 	status = open_listeners(&p.opt.plain, p.listeners.plain, p.opt.loops);
 	if (status == 0 && !p.opt.tls.none)
 		status = open_listeners(&p.opt.tls, p.listeners.tls, p.opt.loops);
+	if (status == 0 && p.opt.internal)
+		status = open_listeners(&internal, &p.listeners.internal, 1);
 	if (status != 0)
 		return status;
 	if (failed(e = rights_keep_few())) {

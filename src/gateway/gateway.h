@@ -58,7 +58,7 @@ struct loop {
 	pthread_t thread;
 	int plain_fd, tls_fd; /* listeners; -1: none */
 	struct tls_context *tls;
-	struct server *server;
+	struct server *server, *internal; /* internal: loop 0's; NULL: none */
 	struct egress *egress;
 	struct key_client *keys;
 	struct enclave *enclave;

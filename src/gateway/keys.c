@@ -7,6 +7,7 @@
 #include "crypto/jwe.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
 #include "gateway/keys_body.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -114,6 +115,7 @@ take_over(struct provisioning_call *k)
 	atomic_store(&gw->settings, s);
 	atomic_store(&gw->provisioning_open, false);
 	k->settings = NULL;
+	heart_wake(gw->heart);
 	log_msg(LOG_INFO, "provisioned: %s, pay_to %s", provisioning_name(s->how), s->pay_to);
 	answer(k, s);
 }

@@ -18,6 +18,8 @@
 	FLAG(LOOPS, "--loops", "TEE_GATEWAY_LOOPS", "a number from 1 to 64", true)                 \
 	FLAG(NITRIDING, "--nitriding", "TEE_GATEWAY_NITRIDING",                                    \
 	    "http:// with an address of loopback and a port, as http://127.0.0.1:8080", true)      \
+	FLAG(INTERNAL, "--enclave-internal", "TEE_GATEWAY_ENCLAVE_INTERNAL", "true or false",      \
+	    false)                                                                                 \
 	FLAG(MODELS, "--models", "TEE_GATEWAY_MODELS", "a file", true)                             \
 	FLAG(SOFT_PCRS, "--soft-pcrs", "TEE_GATEWAY_SOFT_PCRS", "a file", true)                    \
 	FLAG(POLICY, "--policy", "TEE_GATEWAY_POLICY", "a file", true)                             \
@@ -54,6 +56,7 @@ static const char help[] =
     "  --tls-listen ADDR:PORT|none TLS listener, default 127.0.0.1:8443\n"
     "  --loops N                   event loops, default the number of CPUs\n"
     "  --nitriding URL             behind this nitriding daemon: no TLS of our own\n"
+    "  --enclave-internal          nitriding's internal interface, on 127.0.0.1:8080\n"
     "  --models FILE               model table instead of the embedded one\n"
     "  --policy FILE               policy instead of the embedded one\n"
     "  --soft-pcrs FILE            what the software module shows as PCRs (local mode)\n"
@@ -356,6 +359,16 @@ is_measured(const struct given *g)
 	return true;
 }
 
+/* A flag without a value; its environment twin has one. */
+static bool
+switch_read(bool *on, const struct given *g, enum flag f)
+{
+	if (g->value[f] == NULL)
+		return true;
+	*on = strcmp(g->value[f], "true") == 0;
+	return *on || strcmp(g->value[f], "false") == 0 || bad(g, f);
+}
+
 enum options_verdict
 options_read(struct options *o, int argc, char **argv, const char *version)
 {
@@ -381,12 +394,12 @@ options_read(struct options *o, int argc, char **argv, const char *version)
 	o->enclave = mode != NULL && strcmp(mode, "enclave") == 0;
 	if (o->enclave && !is_measured(&g))
 		return OPTIONS_USAGE;
-	if (g.value[FLAG_CHECK_CONFIG] != NULL) {
-		o->check_config = strcmp(g.value[FLAG_CHECK_CONFIG], "true") == 0;
-		if (!o->check_config && strcmp(g.value[FLAG_CHECK_CONFIG], "false") != 0) {
-			bad(&g, FLAG_CHECK_CONFIG);
-			return OPTIONS_USAGE;
-		}
+	if (!switch_read(&o->check_config, &g, FLAG_CHECK_CONFIG) ||
+	    !switch_read(&o->internal, &g, FLAG_INTERNAL))
+		return OPTIONS_USAGE;
+	if (o->internal && g.value[FLAG_NITRIDING] != NULL) {
+		complain("%s: that is the daemon's with --nitriding", g.from[FLAG_INTERNAL]);
+		return OPTIONS_USAGE;
 	}
 	o->models_file = g.value[FLAG_MODELS];
 	o->policy_file = g.value[FLAG_POLICY];

@@ -38,6 +38,7 @@ struct options {
 	bool payments;				 /* always in an enclave */
 	const char *price_url;			 /* NULL: the policy's source */
 	const char *fixed_price_usd;		 /* decimal text above 0; NULL: the source says */
+	bool internal;				 /* --enclave-internal */
 	bool check_config;
 };
 

@@ -256,7 +256,6 @@ static bool
 may_see(
     const struct loop *l, const struct route *r, struct exchange *x, const struct http_head *head)
 {
-	static const char *const foreign[] = { "x-forwarded-for", "forwarded", "via", "origin" };
 	bool behind = l->gw->opt->nitriding.n > 0;
 
 	if (behind && (r->audience & NITRIDING) != 0)
@@ -264,10 +263,7 @@ may_see(
 	if (r->audience != OPERATOR)
 		return (r->audience & OPERATOR) != 0 || !l->gw->opt->enclave || behind ||
 		    exchange_origin(x)->tls;
-	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
-		if (http_field_get(head, foreign[i], NULL).p != NULL)
-			return false;
-	return !exchange_origin(x)->tls;
+	return !call_is_foreign(head) && !exchange_origin(x)->tls;
 }
 
 static void

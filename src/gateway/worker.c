@@ -10,6 +10,7 @@
 #include "gateway/config.h"
 #include "gateway/enclave.h"
 #include "gateway/heartbeat_port.h"
+#include "gateway/internal.h"
 #include "gateway/nitriding_port.h"
 #include "gateway/routes.h"
 #include "gateway/shop.h"
@@ -48,6 +49,8 @@ loop_stop(struct loop *l)
 		return;
 	l->stopped = true;
 	server_stop(l->server);
+	if (l->internal != NULL)
+		server_stop(l->internal);
 	if (l->index == 0) {
 		stop_background(l->gw);
 		heart_close(l->gw->heart);
@@ -132,6 +135,8 @@ on_wake(uv_async_t *wake)
 	if (l->index == 0)
 		stop_background(l->gw);
 	server_drain(l->server);
+	if (l->internal != NULL)
+		server_drain(l->internal);
 	uv_timer_start(&l->deadline, on_deadline, SHUTDOWN_MS, 0);
 	uv_timer_start(&l->poll, on_poll, 0, DRAIN_POLL_MS);
 }
@@ -217,6 +222,7 @@ static void
 loop_fini(struct loop *l)
 {
 	server_free(l->server);
+	server_free(l->internal);
 	tls_context_free(l->tls);
 	if (uv_loop_close(&l->uv) != 0) {
 		/* Only a mistake of ours leaves a handle open; find it in debug builds. */
@@ -362,6 +368,8 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		TRY(shop_start(gw->shop));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
+	if (listeners->internal >= 0)
+		TRY(internal_start(&gw->loop[0].internal, &gw->loop[0], listeners->internal));
 	if (gw->opt->nitriding.n > 0)
 		TRY(frontdoor_start(&gw->frontdoor, &gw->loop[0]));
 	TRY(landlock_enter(SANDBOX_WORKER));

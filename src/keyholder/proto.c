@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "crypto/digest.h"
 
 enum { VERSION = 1, ANSWER = 0x80, HEADER_LEN = 1 + 1 + 8 };
 enum { CHAT_LEN = KECCAK_LEN + KECCAK_LEN + 8, HEARTBEAT_LEN = 2 };
@@ -76,6 +77,7 @@ is_type(uint64_t type)
 	case KEY_UNSEAL:
 	case KEY_PROVISION:
 	case KEY_HEARTBEAT:
+	case KEY_APP_HASH:
 		return true;
 	}
 	return false;
@@ -153,6 +155,10 @@ key_request_parse(struct key_request *r, struct span datagram)
 		if (r->buffer_s > HEARTBEAT_BUFFER_MAX_S)
 			return FAIL(MALFORMED, "key protocol: K3: a heartbeat's buffer");
 		return OK;
+	case KEY_APP_HASH:
+		if (s.n != SHA256_LEN)
+			return FAIL(MALFORMED, "key protocol: length of a hash");
+		break;
 	case KEY_RECEIPT:
 		if (s.n == 0 || s.n > RECEIPT_MAX_BYTES)
 			return FAIL(MALFORMED, "key protocol: length of a receipt");
