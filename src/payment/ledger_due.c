@@ -25,12 +25,14 @@ past(uint64_t now_s, uint64_t deadline_s, uint64_t before_s)
 	return now_s + before_s >= deadline_s;
 }
 
+/* Less than a fiftieth of the cap is left. */
 static bool
 nearly_used_up(const struct session *s, const struct account *a)
 {
-	struct u256 rest = minus(s->terms.cap, a->accumulated);
+	struct u256 fifty;
 
-	return u256_cmp(rest, u256_div(s->terms.cap, u256_of(50), NULL)) < 0;
+	return u256_mul(&fifty, minus(s->terms.cap, a->accumulated), u256_of(50)) &&
+	    u256_cmp(fifty, s->terms.cap) < 0;
 }
 
 /* Whether an open session is to take no more work, and why. */
