@@ -2,15 +2,14 @@
  * tee-verify identity: attestation, TLS certificate, signing key, receipt key and published
  * configuration are one identity. Source: interfaces.md R2, R3, R9, V3; opengradient.md 1, 2.
  */
+#include "cmd/verify_identity.h"
+
 #include <stdlib.h>
 
-#include "cmd/report.h"
 #include "cmd/verify.h"
 #include "cmd/verify_binding.h"
 #include "cmd/verify_files.h"
-#include "cmd/verify_session.h"
 #include "codec/b64.h"
-#include "codec/json.h"
 #include "core/limits.h"
 #include "crypto/jws.h"
 #include "crypto/pss.h"
@@ -37,22 +36,10 @@ enum {
 #undef IDENTITY_COUNT
 };
 
-struct identity {
-	const struct verify_policy *policy;
-	struct session *session;
-	struct report *r;
-	struct buf expected_config; /* --config; empty: none was given */
-	bool has_expected;
-	struct buf keys_text, set_text, config_text, spki;
-	struct json keys, config; /* of /signing-key and /.well-known/tee-config */
-	struct arena arena;
-	struct receipt_anchor anchor;
-};
-
 static struct err
 fetch_json(struct identity *i, const char *path, struct buf *text, struct json *doc)
 {
-	TRY(session_get(i->session, i->r, path, text));
+	TRY(session_get(&i->session, i->r, path, text));
 	TRY(json_parse(doc, buf_span(text), DOCUMENT_MAX_NODES));
 	return json_no_duplicates(doc);
 }
@@ -70,7 +57,7 @@ check_signing_key(struct identity *i, enum check_verdict *verdict)
 	TRY(json_string(&i->keys, at, &i->arena, &pem));
 	TRY(pss_pub_from_pem(&key, pem, &i->spki));
 	pss_pub_free(key);
-	return binding_signing_key(&i->session->d, buf_span(&i->spki));
+	return binding_signing_key(&i->session.d, buf_span(&i->spki));
 }
 
 static struct err
@@ -90,7 +77,7 @@ check_tee_id(struct identity *i, enum check_verdict *verdict)
 static struct err
 check_receipt_key(struct identity *i, enum check_verdict *verdict)
 {
-	TRY(session_get(i->session, i->r, "/.well-known/jwks.json", &i->set_text));
+	TRY(session_get(&i->session, i->r, "/.well-known/jwks.json", &i->set_text));
 	TRY(receipt_anchor_read(&i->anchor, buf_span(&i->set_text), SPAN_NONE));
 	if (!span_eq(buf_span(&i->anchor.signing_spki), buf_span(&i->spki)))
 		return FAIL(REFUSED,
@@ -102,7 +89,7 @@ check_receipt_key(struct identity *i, enum check_verdict *verdict)
 static struct err
 check_attested_receipt_key(struct identity *i, enum check_verdict *verdict)
 {
-	return binding_receipt_key(&i->session->d, &i->anchor.key, verdict);
+	return binding_receipt_key(&i->session.d, &i->anchor.key, verdict);
 }
 
 static bool
@@ -229,10 +216,10 @@ describe(struct identity *i)
 	report_member(i->r, "tee_id", span_of(id, sizeof(id)));
 }
 
-static struct err
-judge(struct identity *i)
+struct err
+identity_judge(struct identity *i)
 {
-	struct err e = session_open(i->session, i->policy, i->r);
+	struct err e = session_open(&i->session, i->policy, i->r);
 
 	for (size_t k = 0; k < IDENTITY_N_CHECKS; k++) {
 		struct check check = steps[k].check;
@@ -245,56 +232,73 @@ judge(struct identity *i)
 		}
 		report_check(i->r, &check, 1);
 	}
-	if (!failed(e))
-		describe(i);
 	return e;
 }
 
-static int
-run(const struct options *o, const struct verify_policy *p, struct session *s)
+uint32_t
+identity_config(const struct identity *i, const char *name)
 {
-	struct report r;
-	struct identity i = { .policy = p, .session = s, .r = &r };
-	int status = EXIT_NOT_CHECKED;
+	return json_get(&i->config, json_get(&i->config, 0, "config"), name);
+}
 
-	report_init(&r);
-	buf_init(&i.expected_config, FILE_MAX_BYTES);
-	buf_init(&i.keys_text, FETCH_BODY_MAX_BYTES);
-	buf_init(&i.set_text, FETCH_BODY_MAX_BYTES);
-	buf_init(&i.config_text, FETCH_BODY_MAX_BYTES);
-	buf_init(&i.spki, RSA_SPKI_MAX_BYTES);
-	arena_init(&i.arena, ARENA_BYTES);
-	i.has_expected = o->value[OPTION_CONFIG] != NULL;
-	if (!i.has_expected || file_read(o->value[OPTION_CONFIG], &i.expected_config))
-		status = report_finish(&r, o->value[OPTION_JSON] != NULL, judge(&i));
-	receipt_anchor_fini(&i.anchor);
-	arena_fini(&i.arena);
-	json_fini(&i.config);
-	json_fini(&i.keys);
-	buf_fini(&i.spki);
-	buf_fini(&i.config_text);
-	buf_fini(&i.set_text);
-	buf_fini(&i.keys_text);
-	buf_fini(&i.expected_config);
-	report_fini(&r);
-	return status;
+int
+identity_init(struct identity *i, const struct options *o, struct report *r)
+{
+	int status;
+
+	*i = (struct identity){ .r = r, .has_expected = o->value[OPTION_CONFIG] != NULL };
+	buf_init(&i->expected_config, FILE_MAX_BYTES);
+	buf_init(&i->keys_text, FETCH_BODY_MAX_BYTES);
+	buf_init(&i->set_text, FETCH_BODY_MAX_BYTES);
+	buf_init(&i->config_text, FETCH_BODY_MAX_BYTES);
+	buf_init(&i->spki, RSA_SPKI_MAX_BYTES);
+	arena_init(&i->arena, ARENA_BYTES);
+	if ((status = options_need(o, OPTION_URL)) != 0)
+		return status;
+	if ((i->policy = malloc(sizeof(*i->policy))) == NULL)
+		return EXIT_NOT_CHECKED;
+	if ((status = verify_policy_init(i->policy, o)) != 0 ||
+	    (status = session_init(&i->session, o)) != 0)
+		return status;
+	return i->has_expected && !file_read(o->value[OPTION_CONFIG], &i->expected_config)
+	    ? EXIT_NOT_CHECKED
+	    : 0;
+}
+
+void
+identity_fini(struct identity *i)
+{
+	receipt_anchor_fini(&i->anchor);
+	arena_fini(&i->arena);
+	json_fini(&i->config);
+	json_fini(&i->keys);
+	buf_fini(&i->spki);
+	buf_fini(&i->config_text);
+	buf_fini(&i->set_text);
+	buf_fini(&i->keys_text);
+	buf_fini(&i->expected_config);
+	session_fini(&i->session);
+	if (i->policy != NULL)
+		verify_policy_fini(i->policy);
+	free(i->policy);
+	i->policy = NULL;
 }
 
 int
 verify_identity(const struct options *o)
 {
-	struct verify_policy *p;
-	struct session s = { 0 };
+	struct identity i;
+	struct report r;
+	struct err e;
 	int status;
 
-	if ((status = options_need(o, OPTION_URL)) != 0)
-		return status;
-	if ((p = malloc(sizeof(*p))) == NULL)
-		return EXIT_NOT_CHECKED;
-	if ((status = verify_policy_init(p, o)) == 0 && (status = session_init(&s, o)) == 0)
-		status = run(o, p, &s);
-	session_fini(&s);
-	verify_policy_fini(p);
-	free(p);
+	report_init(&r);
+	if ((status = identity_init(&i, o, &r)) == 0) {
+		if (!failed(e = identity_judge(&i)))
+			describe(&i);
+		status = report_finish(&r, o->value[OPTION_JSON] != NULL, e);
+	}
+	identity_fini(&i);
+	report_fini(&r);
 	return status;
 }

@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "pricing/cost.h"
+#include "gateway/settings.h"
+
+enum { PRICE_TEXT_MAX = 40 };
+
 /* FLAG(name, environment twin, what is expected, needs a value) */
 #define FLAGS(FLAG)                                                                                \
 	FLAG(MODE, "--mode", "TEE_GATEWAY_MODE", "local or enclave", true)                         \
@@ -55,8 +60,9 @@ static const char help[] =
     "  --check-config              read everything, say so, exit\n"
     "  --version, --help\n"
     "\n"
-    "environment: {OPENAI,ANTHROPIC,XAI,ARK,NOUS}_API_KEY, and _BASE_URL of each,\n"
-    "TEE_GATEWAY_CA_FILE, API_SERVER_HOST, API_SERVER_PORT; see docs/operating.md\n";
+    "environment: {OPENAI,ANTHROPIC,GOOGLE,XAI,ARK,NOUS}_API_KEY, and _BASE_URL of each,\n"
+    "EVM_PAYMENT_ADDRESS, FACILITATOR_URL, PUBLIC_URL, TEE_GATEWAY_PAYMENTS, _PRICE_URL,\n"
+    "_FIXED_PRICE_USD, _CA_FILE, API_SERVER_HOST, API_SERVER_PORT; see docs/operating.md\n";
 
 static bool complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static bool
@@ -230,16 +236,6 @@ environment(const char *name)
 	return value == NULL || *value == '\0' ? NULL : value;
 }
 
-/* A key goes into a header line as it is: printable ASCII, or it would be another header. */
-static bool
-key_fits(const char *key)
-{
-	for (; *key != '\0'; key++)
-		if (*key <= 0x20 || *key >= 0x7f)
-			return false;
-	return true;
-}
-
 static bool
 providers_read(struct options *o)
 {
@@ -258,17 +254,57 @@ providers_read(struct options *o)
 		const char *url = environment(url_env[i]), *key = environment(key_env[i]);
 		struct span s = span_str(url);
 
-		if (key != NULL && !key_fits(key))
+		if (key != NULL && !settings_key_fits(span_str(key)))
 			return complain("%s: holds bytes that no key has", key_env[i]);
-		if (url != NULL &&
-		    (s.n > 512 || !key_fits(url) ||
-			(!span_starts(s, SPAN_LIT("https://")) &&
-			    !span_starts(s, SPAN_LIT("http://")))))
+		if (url != NULL && !settings_url_fits(&s))
 			return complain("%s: \"%s\" is not an http or https URL", url_env[i], url);
 		o->key[i] = key;
 		o->base_url[i] = url;
 	}
 	o->ca_file = environment("TEE_GATEWAY_CA_FILE");
+	return true;
+}
+
+/* The reference deployment's (x402.md, first table). */
+#define DEFAULT_PAY_TO	    "0x9deEBB5D1b22e4a6e027977CeAd13893A7E4cC1a"
+#define DEFAULT_FACILITATOR "https://facilitator.memchat.io"
+
+static bool
+url_read(struct span *url, const char *name, const char *otherwise)
+{
+	const char *text = environment(name);
+
+	*url = span_str(text != NULL ? text : otherwise);
+	if (url->n > 0 && !settings_url_fits(url))
+		return complain("%s: \"%s\" is not an http or https URL", name, text);
+	return true;
+}
+
+static bool
+payment_read(struct options *o)
+{
+	const char *pay_to = environment("EVM_PAYMENT_ADDRESS");
+	const char *payments = environment("TEE_GATEWAY_PAYMENTS");
+	struct token_price fixed;
+	struct span price;
+
+	if (pay_to == NULL)
+		pay_to = DEFAULT_PAY_TO;
+	if (!settings_address_fits(&o->pay_to, span_str(pay_to)))
+		return complain("EVM_PAYMENT_ADDRESS: \"%s\" is not an address", pay_to);
+	if (!url_read(&o->facilitator_url, "FACILITATOR_URL", DEFAULT_FACILITATOR) ||
+	    !url_read(&o->public_url, "PUBLIC_URL", NULL) ||
+	    !url_read(&price, "TEE_GATEWAY_PRICE_URL", NULL))
+		return false;
+	o->price_url = environment("TEE_GATEWAY_PRICE_URL");
+	o->fixed_price_usd = environment("TEE_GATEWAY_FIXED_PRICE_USD");
+	if (o->fixed_price_usd != NULL &&
+	    failed(token_price_parse(&fixed, span_str(o->fixed_price_usd))))
+		return complain("TEE_GATEWAY_FIXED_PRICE_USD: \"%s\" is not a price above 0",
+		    o->fixed_price_usd);
+	if (payments != NULL && strcmp(payments, "on") != 0 && strcmp(payments, "off") != 0)
+		return complain("TEE_GATEWAY_PAYMENTS: \"%s\" is not on or off", payments);
+	o->payments = o->enclave || (payments != NULL && strcmp(payments, "on") == 0);
 	return true;
 }
 
@@ -330,7 +366,8 @@ options_read(struct options *o, int argc, char **argv, const char *version)
 	o->models_file = g.value[FLAG_MODELS];
 	o->policy_file = g.value[FLAG_POLICY];
 	o->soft_pcrs_file = g.value[FLAG_SOFT_PCRS];
-	if (!listeners_read(o, &g) || !loops_read(o, &g) || !log_read(o, &g) || !providers_read(o))
+	if (!listeners_read(o, &g) || !loops_read(o, &g) || !log_read(o, &g) ||
+	    !providers_read(o) || !payment_read(o))
 		return OPTIONS_USAGE;
 	return OPTIONS_RUN;
 }

@@ -61,7 +61,8 @@ static enum rq_next
 dial_upstream(struct rq *rq)
 {
 	const struct upstream *up = rq->upstream;
-	const char *fields[] = { (const char *)up->auth.p, "Content-Type: application/json",
+	const char *fields[] = { rq->settings->auth[rq->model->provider],
+		"Content-Type: application/json",
 		rq->stream ? "Accept: text/event-stream" : "Accept: application/json",
 		up->provider->field, NULL };
 	struct egress_request r = { .url = url_of(rq),
@@ -70,7 +71,7 @@ dial_upstream(struct rq *rq)
 		.first_byte_ms = first_byte_ms(rq),
 		/* Of a stream we watch the events: bytes of comments are no progress. */
 		.gap_ms = rq->stream ? first_byte_ms(rq) + gap_ms(rq) : gap_ms(rq),
-		.total_ms = rq->loop->gw->deadlines.total_ms,
+		.total_ms = pay_total_ms(rq, rq->loop->gw->deadlines.total_ms),
 		.never_pauses = !rq->stream,
 		.ops = &ops,
 		.ctx = rq };

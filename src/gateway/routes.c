@@ -9,7 +9,9 @@
 #include "gateway/call.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
 #include "gateway/rq.h"
+#include "gateway/shop.h"
 #include "supervise/supervise.h"
 #include "sys/clock.h"
 #include "sys/metrics.h"
@@ -21,6 +23,7 @@ static void
 get_health(struct call *c)
 {
 	const struct gateway *gw = c->loop->gw;
+	const struct settings *settings = gateway_settings(gw);
 	bool any = false;
 	struct buf b;
 
@@ -30,13 +33,15 @@ get_health(struct call *c)
 	buf_put_str(&b, gw->opt->enclave ? "\",\"tee_enabled\":true" : "\",\"tee_enabled\":false");
 	buf_put_str(&b, ",\"worker_restarts\":");
 	buf_put_u64(&b, atomic_load(&gw->note->restarts));
+	buf_put_str(&b, ",\"price_feed\":");
+	price_feed_put_status(shop_feed(gw->shop), &b);
 	buf_put_str(&b, ",\"providers\":{");
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
 		if (gw->upstream[i].provider == NULL)
 			continue;
 		buf_put_str(&b, any ? ",\"" : "\"");
 		buf_put_str(&b, provider_name(i));
-		buf_put_str(&b, gw->upstream[i].configured ? "\":true" : "\":false");
+		buf_put_str(&b, settings_serve(settings, i) ? "\":true" : "\":false");
 		any = true;
 	}
 	buf_put_str(&b, "}}");
@@ -59,22 +64,37 @@ get_jwks(struct call *c)
 	call_answer(c, 200, "application/json", buf_span(&c->loop->enclave->jwks));
 }
 
-/* ?sha256= names a configuration by its hash; there is one until provisioning exists. */
+/* The published configuration that the query asks for; NULL: none. */
+static const struct published *
+wanted_config(const struct gateway *gw, struct span query)
+{
+	unsigned n = atomic_load(&gw->n_published);
+	const struct published *found = NULL;
+	struct buf name;
+
+	if (query.n == 0)
+		return config_published(gw);
+	if (!span_starts(query, SPAN_LIT("sha256=")))
+		return NULL;
+	buf_init(&name, 128);
+	for (unsigned i = 0; i < n; i++) {
+		buf_clear(&name);
+		b64url_put(&name, span_of(gw->published[i].sha256, SHA256_LEN));
+		if (span_eq(span_cut(query, 7, query.n), buf_span(&name)))
+			found = &gw->published[i];
+	}
+	buf_fini(&name);
+	return found;
+}
+
+/* ?sha256= names a configuration by its hash: also the one before the provisioning. */
 static void
 get_config(struct call *c)
 {
-	const struct gateway *gw = c->loop->gw;
-	struct buf want;
-	bool fits;
+	const struct published *p = wanted_config(c->loop->gw, c->head->query);
 
-	buf_init(&want, 128);
-	b64url_put(&want, span_of(gw->config_sha256, SHA256_LEN));
-	fits = c->head->query.p == NULL || c->head->query.n == 0 ||
-	    (span_starts(c->head->query, SPAN_LIT("sha256=")) &&
-		span_eq(span_cut(c->head->query, 7, c->head->query.n), buf_span(&want)));
-	buf_fini(&want);
-	if (fits)
-		call_answer(c, 200, "application/json", buf_span(&gw->config_body));
+	if (p != NULL)
+		call_answer(c, 200, "application/json", buf_span(&p->body));
 	else
 		call_fail(
 		    c, 404, "not_found_error", "not_found", "No configuration with this sha256.");
@@ -149,6 +169,7 @@ get_metrics(struct call *c)
 	struct buf b;
 
 	buf_init(&b, 4 << 20);
+	shop_measure(c->loop->gw->shop);
 	metrics_print(&b);
 	if (failed(buf_check(&b)))
 		call_fail(c, 500, "server_error", "internal_error", "out of memory");
@@ -180,6 +201,7 @@ static const struct route {
 	enum endpoint endpoint;
 } routes[] = {
 	{ "/health", "GET", PUBLIC | OPERATOR, get_health, 0 },
+	{ "/heartbeat/status", "GET", PUBLIC | OPERATOR, heart_get_status, 0 },
 	{ "/signing-key", "GET", PUBLIC, get_signing_key, 0 },
 	{ "/.well-known/jwks.json", "GET", PUBLIC, get_jwks, 0 },
 	{ "/.well-known/tee-config", "GET", PUBLIC, get_config, 0 },

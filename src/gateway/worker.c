@@ -8,9 +8,10 @@
 
 #include "core/limits.h"
 #include "gateway/config.h"
-#include "gateway/credentials.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
 #include "gateway/routes.h"
+#include "gateway/shop.h"
 #include "net/tls.h"
 #include "sys/harden.h"
 #include "sys/landlock.h"
@@ -38,6 +39,13 @@ loop_stop(struct loop *l)
 		return;
 	l->stopped = true;
 	server_stop(l->server);
+	if (l->index == 0) {
+		heart_stop(l->gw->heart);
+		heart_close(l->gw->heart);
+		shop_stop(l->gw->shop);
+	}
+	facilitator_client_free(l->facilitator);
+	l->facilitator = NULL;
 	egress_free(l->egress);
 	l->egress = NULL;
 	key_client_free(l->keys);
@@ -46,6 +54,26 @@ loop_stop(struct loop *l)
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_close((uv_handle_t *)&l->deadline, NULL);
 	uv_close((uv_handle_t *)&l->poll, NULL);
+	atomic_fetch_sub(&l->gw->loops_running, 1);
+}
+
+static void
+on_settled(void *ctx)
+{
+	loop_stop(ctx);
+}
+
+/* A3: what was charged on any loop is settled when the last request is over. */
+static void
+settle_and_stop(struct loop *l)
+{
+	if (l->index != 0 || atomic_load(&l->gw->lost_keys)) {
+		loop_stop(l);
+	} else if (!l->settling && atomic_load(&l->gw->loops_running) == 1) {
+		l->settling = true;
+		uv_timer_stop(&l->poll);
+		shop_drain(l->gw->shop, on_settled, l);
+	}
 }
 
 static void
@@ -53,8 +81,8 @@ on_poll(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	if (l->requests == 0 && server_exchanges(l->server) == 0)
-		loop_stop(l);
+	if (l->gave_up || (l->requests == 0 && server_exchanges(l->server) == 0))
+		settle_and_stop(l);
 }
 
 /* Receipts of requests that were cut off are still written, for a moment. */
@@ -63,8 +91,11 @@ on_last_deadline(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->requests);
-	loop_stop(l);
+	if (l->requests > 0)
+		log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->requests);
+	l->gave_up = true;
+	if (!l->settling)
+		settle_and_stop(l);
 }
 
 static void
@@ -72,6 +103,8 @@ on_deadline(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
+	if (l->settling)
+		return;
 	log_msg(LOG_WARN, "loop %u: cutting %zu requests off after %u s", l->index, l->requests,
 	    SHUTDOWN_MS / 1000);
 	server_stop(l->server);
@@ -86,6 +119,8 @@ on_wake(uv_async_t *wake)
 	if (l->draining)
 		return;
 	l->draining = true;
+	if (l->index == 0)
+		heart_stop(l->gw->heart);
 	server_drain(l->server);
 	uv_timer_start(&l->deadline, on_deadline, SHUTDOWN_MS, 0);
 	uv_timer_start(&l->poll, on_poll, 0, DRAIN_POLL_MS);
@@ -130,9 +165,9 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 		.loop = &l->uv, .loop_index = l->index, .ops = &routes_ops, .ctx = l
 	};
 	char roots[64];
-	struct egress_options egress = {
-		.loop = &l->uv, .ca_file = roots, .allow_plain = !gw->opt->enclave
-	};
+	struct egress_options egress = { .loop = &l->uv,
+		.ca_file = roots,
+		.plain = gw->opt->enclave ? EGRESS_PLAIN_NEVER : EGRESS_PLAIN_ANY };
 
 	snprintf(roots, sizeof(roots), "/proc/self/fd/%d", gw->ca_fd);
 	if (uv_loop_init(&l->uv) != 0)
@@ -145,6 +180,12 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 	l->tls_fd = listeners->tls[l->index];
 	TRY(key_client_new(&l->keys, &l->uv, channel, on_keys_lost, l));
 	TRY(egress_new(&l->egress, &egress));
+	if (gw->shop != NULL) {
+		struct facilitator_client_options facilitator = { .egress = l->egress,
+			.terms = &gw->policy.terms };
+
+		TRY(facilitator_client_new(&l->facilitator, &facilitator));
+	}
 	TRY(server_new(&l->server, &server));
 	TRY(tls_context_new(&l->tls, buf_span(&gw->id.tls_cert), buf_span(&gw->id.tls_key)));
 	if (gw->opt->enclave) /* the host sees every record (H6) */
@@ -185,9 +226,9 @@ loop_thread(void *arg)
 	return NULL;
 }
 
-/* The published configuration is signed before the first client is let in. */
+/* A configuration is signed before the first client is let in. */
 struct publishing {
-	struct gateway *gw;
+	struct published *p;
 	struct err e;
 	bool done;
 };
@@ -197,54 +238,89 @@ on_config(void *ctx, struct err e, struct span jws)
 {
 	struct publishing *p = ctx;
 
-	p->e = failed(e) ? e : config_publish(p->gw, jws);
+	p->e = failed(e) ? e : config_sign(p->p, jws);
 	p->done = true;
 }
 
+/* The next one, which then counts. */
 static struct err
-publish(struct gateway *gw)
+publish(struct gateway *gw, const struct settings *s)
 {
-	struct publishing p = { .gw = gw };
+	unsigned n = atomic_load(&gw->n_published);
+	struct publishing p = { .p = &gw->published[n] };
 	struct key_ticket *ticket;
 
-	TRY(config_write(gw));
-	TRY(key_sign_config(gw->loop[0].keys, buf_span(&gw->config), on_config, &p, &ticket));
+	TRY(config_write(p.p, gw, s));
+	TRY(key_sign_config(gw->loop[0].keys, buf_span(&p.p->config), on_config, &p, &ticket));
 	while (!p.done)
 		uv_run(&gw->loop[0].uv, UV_RUN_ONCE);
+	if (!failed(p.e))
+		atomic_store(&gw->n_published, n + 1);
 	return p.e;
 }
 
 static struct err
-fetch_credentials(struct gateway *gw, int channel)
+fetch_settings(struct settings **out, int channel)
 {
+	struct key_provisioned p;
 	struct buf b;
 	struct err e;
 
-	buf_init(&b, CREDENTIALS_MAX_BYTES);
-	e = key_provisioned_fetch(&b, channel, IDENTITY_MS);
-	if (!failed(e))
-		e = credentials_give(gw, buf_span(&b));
+	*out = NULL;
+	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	e = key_provisioned_fetch(&b, &p, channel, IDENTITY_MS);
+	if (!failed(e) && p.bytes.n > 0)
+		e = settings_parse(out, p.bytes);
 	buf_fini(&b);
 	return e;
+}
+
+/* What the worker before left, whatever it was doing (K5). */
+static struct err
+take_over(struct ledger *ledger)
+{
+	struct ledger_repair did;
+
+	TRY(ledger_attach(ledger, &did));
+	if (did.sessions > 0)
+		log_msg(LOG_WARN,
+		    "ledger: took over %u sessions; %u requests died unpaid, %u settlements are of "
+		    "unknown outcome, %u entries made no sense",
+		    did.sessions, did.holds, did.unknown, did.dropped);
+	return OK;
 }
 
 static struct err
 start(struct gateway *gw, const struct listeners *listeners, const int *channel, unsigned *started)
 {
+	struct settings *settings;
+
 	/* The kernel closes neither end while the identity is asked for: no client reads yet. */
 	TRY(key_identity_fetch(&gw->id, channel[0], IDENTITY_MS));
-	TRY(fetch_credentials(gw, channel[0]));
+	TRY(config_name_key(gw));
+	TRY(fetch_settings(&settings, channel[0]));
+	atomic_store(&gw->settings, settings);
 	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
+	if (gw->ledger != NULL) {
+		TRY(take_over(gw->ledger));
+		TRY(shop_new(&gw->shop, gw));
+	}
 	for (unsigned i = 0; i < gw->opt->loops; i++) {
 		struct loop *l = &gw->loop[i];
 
 		*l = (struct loop){ .gw = gw, .index = i };
 		*started = i + 1;
+		atomic_fetch_add(&gw->loops_running, 1);
 		TRY(loop_init(l, listeners, channel[i]));
 	}
-	TRY(publish(gw));
+	TRY(publish(gw, settings));
+	if (settings != NULL)
+		settings->published = config_published(gw);
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
+	TRY(heart_start(&gw->heart, &gw->loop[0]));
+	if (gw->shop != NULL)
+		TRY(shop_start(gw->shop));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
 	TRY(landlock_enter(SANDBOX_WORKER));
@@ -330,9 +406,12 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	uv_run(&gw->loop[0].uv, UV_RUN_DEFAULT);
 	for (unsigned i = 0; i < started; i++)
 		loop_fini(&gw->loop[i]);
+	heart_free(gw->heart);
 	free(gw->loop);
+	shop_free(gw->shop);
 	receipts_free(gw->receipts);
 	key_identity_fini(&gw->id);
+	settings_free((struct settings *)(uintptr_t)gateway_settings(gw));
 	log_msg(LOG_INFO, "stopped");
 	return atomic_load(&gw->lost_keys) ? 1 : 0;
 }

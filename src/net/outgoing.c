@@ -1,12 +1,34 @@
 #include "net/outgoing.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/span.h"
 #include "core/wipe.h"
 
+static bool
+is_loopback(const char *host)
+{
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	return (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET) ||
+	    (inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6));
+}
+
+static bool
+may_go(const char *scheme, const char *host, enum egress_plain plain)
+{
+	if (span_eq(span_str(scheme), SPAN_LIT("https")))
+		return true;
+	return span_eq(span_str(scheme), SPAN_LIT("http")) &&
+	    (plain == EGRESS_PLAIN_ANY || (plain == EGRESS_PLAIN_LOOPBACK && is_loopback(host)));
+}
+
 static struct err
-take_url(struct outgoing *o, const char *url, bool allow_plain)
+take_url(struct outgoing *o, const char *url, enum egress_plain plain)
 {
 	char *host = NULL, *scheme = NULL;
 	struct span name;
@@ -16,15 +38,14 @@ take_url(struct outgoing *o, const char *url, bool allow_plain)
 		return FAIL(NOMEM, "egress: memory");
 	good = curl_url_set(o->url, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
 	    curl_url_get(o->url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-	    curl_url_get(o->url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-	    (span_eq(span_str(scheme), SPAN_LIT("https")) ||
-		(allow_plain && span_eq(span_str(scheme), SPAN_LIT("http"))));
+	    curl_url_get(o->url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
 	name = span_str(host);
 	if (name.n > 1 && name.p[0] == '[')
 		name = span_cut(name, 1, name.n - 1);
 	good = good && name.n < sizeof(o->host);
 	if (good)
 		memcpy(o->host, name.p, name.n);
+	good = good && may_go(scheme, o->host, plain);
 	curl_free(host);
 	curl_free(scheme);
 	return good ? OK : FAIL(MALFORMED, "egress: URL");
@@ -46,10 +67,11 @@ add_field(struct outgoing *o, const char *line)
 }
 
 struct err
-outgoing_init(struct outgoing *o, const char *url, const char *const *field, bool allow_plain)
+outgoing_init(
+    struct outgoing *o, const char *url, const char *const *field, enum egress_plain plain)
 {
 	*o = (struct outgoing){ 0 };
-	TRY(take_url(o, url, allow_plain));
+	TRY(take_url(o, url, plain));
 	/* We hash what comes, so it must come as it is; and a large body waits for no 100. */
 	TRY(add_field(o, "Accept-Encoding: identity"));
 	TRY(add_field(o, "Expect:"));

@@ -277,20 +277,40 @@ output_hash(struct output *o, bool finish_is_tool_calls, uint8_t out[static KECC
 	return e;
 }
 
+/* A uint256. */
+static void
+absorb_number(struct keccak *k, uint64_t v)
+{
+	uint8_t number[32] = { 0 };
+
+	for (int i = 0; i < 8; i++)
+		number[31 - i] = (uint8_t)(v >> (8 * i));
+	keccak_update(k, span_of(number, sizeof(number)));
+}
+
 void
 legacy_message(const uint8_t request_hash[static KECCAK_LEN],
     const uint8_t output_hash[static KECCAK_LEN], uint64_t timestamp_unix_s,
     uint8_t out[static KECCAK_LEN])
 {
-	uint8_t number[32] = { 0 };
 	struct keccak k;
 
-	for (int i = 0; i < 8; i++)
-		number[31 - i] = (uint8_t)(timestamp_unix_s >> (8 * i));
 	keccak_init(&k);
 	keccak_update(&k, span_of(request_hash, KECCAK_LEN));
 	keccak_update(&k, span_of(output_hash, KECCAK_LEN));
-	keccak_update(&k, span_of(number, sizeof(number)));
+	absorb_number(&k, timestamp_unix_s);
+	keccak_final(&k, out);
+}
+
+void
+legacy_heartbeat(const uint8_t tee_id[static KECCAK_LEN], uint64_t timestamp_unix_s,
+    uint8_t out[static KECCAK_LEN])
+{
+	struct keccak k;
+
+	keccak_init(&k);
+	keccak_update(&k, span_of(tee_id, KECCAK_LEN));
+	absorb_number(&k, timestamp_unix_s);
 	keccak_final(&k, out);
 }
 

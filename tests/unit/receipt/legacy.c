@@ -180,6 +180,53 @@ published_identity(void **state)
 	vectors_close(&vectors);
 }
 
+static void
+published_heartbeats(void **state)
+{
+	uint8_t message[KECCAK_LEN], whole[KECCAK_LEN];
+	uint32_t list, seen = 0;
+	struct vectors keys;
+	struct pss_pub *key;
+	struct span tee_id;
+	struct buf spki;
+
+	vectors_open(&vectors, "signing/heartbeat.json");
+	vectors_open(&keys, "signing/responses.json");
+	buf_init(&spki, RSA_SPKI_MAX_BYTES);
+	assert_int_equal(
+	    pss_pub_from_pem(&key, vectors_text(&keys, 0, "public_key_pem"), &spki).code, ERR_OK);
+	tee_id = vectors_hex(&vectors, 0, "tee_id");
+	assert_int_equal(tee_id.n, KECCAK_LEN);
+	list = vectors_get(&vectors, 0, "vectors");
+	for (uint32_t c = json_first(&vectors.doc, list); c != JSON_NONE;
+	     c = json_after(&vectors.doc, list, c), seen++) {
+		struct span preimage = vectors_hex(&vectors, c, "preimage_hex");
+		struct buf signature;
+		uint64_t timestamp;
+
+		assert_true(json_u64(
+		    &vectors.doc, vectors_get(&vectors, c, "timestamp"), UINT64_MAX, &timestamp));
+		legacy_heartbeat(tee_id.p, timestamp, message);
+		keccak_256(preimage, whole);
+		assert_memory_equal(message, whole, KECCAK_LEN);
+		assert_true(
+		    span_eq(span_of(message, KECCAK_LEN), vectors_hex(&vectors, c, "msg_hash")));
+		buf_init(&signature, 1024);
+		assert_int_equal(
+		    b64_parse(&signature, vectors_text(&vectors, c, "example_signature_b64")).code,
+		    ERR_OK);
+		assert_int_equal(
+		    pss_verify(key, span_of(message, KECCAK_LEN), buf_span(&signature)).code,
+		    ERR_OK);
+		buf_fini(&signature);
+	}
+	assert_int_equal(seen, 2);
+	pss_pub_free(key);
+	buf_fini(&spki);
+	vectors_close(&keys);
+	vectors_close(&vectors);
+}
+
 /* Text in pieces: what is hashed is what a client's string would hold. */
 static void
 text_in_pieces(void **state)
@@ -575,6 +622,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(published_responses),
 		cmocka_unit_test(published_identity),
+		cmocka_unit_test(published_heartbeats),
 		cmocka_unit_test(text_in_pieces),
 		cmocka_unit_test(tool_calls),
 		cmocka_unit_test(tool_call_bounds),
