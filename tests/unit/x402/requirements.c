@@ -3,6 +3,7 @@
 #include "codec/b64.h"
 #include "payments.h"
 #include "x402/eip712.h"
+#include "x402/reason.h"
 
 static struct vectors vectors;
 
@@ -72,6 +73,51 @@ offers_as_the_express_server(void **state)
 	    vectors_text(&vectors, vectors_get(&vectors, first, "headers"), "payment-required"));
 	vectors_close(&vectors);
 	buf_fini(&b);
+}
+
+/* What the express server said in its 402s of that run, and what we say for the same faults. */
+static const struct {
+	const char *said_for;
+	enum x402_reason reason;
+} recorded[] = {
+	{ "no-payment upto", X402_ABSENT },
+	{ "malformed: not base64 !!!", X402_UNREADABLE },
+	{ "malformed: base64 of non JSON", X402_UNREADABLE },
+	{ "malformed: v1 X-PAYMENT header", X402_ABSENT },
+	{ "mutated accepted.amount lower", X402_NO_MATCH },
+	{ "mutated accepted.payTo other", X402_NO_MATCH },
+	{ "mutated accepted.network other", X402_NO_MATCH },
+	{ "mutated accepted.asset other", X402_NO_MATCH },
+	{ "mutated accepted.maxTimeoutSeconds other", X402_NO_MATCH },
+	{ "mutated permitted.amount 1", X402_AMOUNT },
+	{ "mutated witness.to other", X402_PAY_TO },
+	{ "mutated witness.facilitator other", X402_FACILITATOR },
+	{ "mutated spender other", X402_SPENDER },
+	{ "mutated deadline past", X402_EXPIRED },
+	{ "mutated validAfter future", X402_NOT_YET },
+	{ "mutated signature flipped", X402_SIGNATURE },
+	{ "mutated exact signature", X402_EXACT_SIGNATURE },
+};
+
+static void
+says_what_the_express_server_said(void **state)
+{
+	size_t seen = 0;
+
+	vectors_open(&vectors, "x402/gateway-transcript.json");
+	for (uint32_t c = json_first(&vectors.doc, 0); c != JSON_NONE;
+	     c = json_after(&vectors.doc, 0, c))
+		for (size_t i = 0; i < sizeof(recorded) / sizeof(recorded[0]); i++) {
+			if (!json_is(&vectors.doc, vectors_get(&vectors, c, "case"),
+				recorded[i].said_for))
+				continue;
+			seen++;
+			if (!span_eq(span_str(x402_error(recorded[i].reason)),
+				vectors_text(&vectors, c, "decodedPaymentRequiredError")))
+				fail_msg("%s", recorded[i].said_for);
+		}
+	assert_int_equal(seen, sizeof(recorded) / sizeof(recorded[0]));
+	vectors_close(&vectors);
 }
 
 static void
@@ -199,6 +245,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(offers_as_recorded),
 		cmocka_unit_test(offers_as_the_express_server),
+		cmocka_unit_test(says_what_the_express_server_said),
 		cmocka_unit_test(refuses_to_overflow),
 		cmocka_unit_test(reads_the_policy),
 		cmocka_unit_test(offers_the_smallest_cap_that_covers),
