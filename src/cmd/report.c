@@ -136,6 +136,10 @@ put_text_report(struct buf *b, const struct report *r, struct err e)
 		    b, r->of_image ? "the image holds:\n" : "the attestation document says:\n");
 		buf_put(b, buf_span(&r->facts));
 	}
+	if (r->result != NULL && !failed(e)) {
+		buf_put(b, buf_span(r->result));
+		buf_put_byte(b, '\n');
+	}
 }
 
 /* The identifier that begins the errors of src/attest ("cert-expired: ..."); empty: none does. */
@@ -167,6 +171,12 @@ put_json_report(struct buf *b, const struct report *r, struct err e)
 		}
 	} else {
 		buf_put(b, buf_span(&r->members));
+		if (r->result != NULL) {
+			buf_put_str(b, ",\"");
+			buf_put_str(b, r->result_name);
+			buf_put_str(b, "\":");
+			buf_put(b, buf_span(r->result));
+		}
 	}
 	if (r->facts_json.n > 0) {
 		buf_put_str(b, r->of_image ? ",\"image\":{" : ",\"document\":{");
@@ -204,7 +214,7 @@ report_finish(const struct report *r, bool json, struct err e)
 	}
 	if (failed(e))
 		fprintf(stderr, "not verified: %s\n", e.what);
-	buf_init(&b, 6 * REPORT_MAX_BYTES);
+	buf_init(&b, 6 * REPORT_MAX_BYTES + (r->result != NULL ? r->result->n : 0));
 	if (json)
 		put_json_report(&b, r, e);
 	else

@@ -21,8 +21,10 @@ struct report {
 	struct buf members; /* the same for machines: JSON members, each with a comma before it */
 	struct buf facts;   /* what was met, good or bad: lines */
 	struct buf facts_json;
-	bool of_image;	   /* the facts are an image's; else an attestation document's */
-	const char *about; /* what could not be fetched; NULL: nothing was */
+	const struct buf *result; /* JSON that a verified report ends with; NULL: none */
+	const char *result_name;  /* the member that it is in the JSON form */
+	bool of_image;		  /* the facts are an image's; else an attestation document's */
+	const char *about;	  /* what could not be fetched; NULL: nothing was */
 	const char *note[REPORT_MAX_NOTES];
 	size_t n_notes;
 	struct check check[REPORT_MAX_CHECKS];

@@ -18,6 +18,8 @@ static const char help[] =
     "                  (--jwks F | --url URL) POLICY... [--receipt-nonce N] [--require-complete]\n"
     "                  [--json]\n"
     "       tee-verify image --eif F --pcrs F [--pcrs F]... [--json]\n"
+    "       tee-verify registration --url URL POLICY... [--config F] [--registry ADDRESS] "
+    "[--json]\n"
     "       tee-verify --help | --version\n"
     "POLICY: [--pcrs F]... [--pcr N=HEX]... [--nonce HEX] [--user-data HEX] [--root PEM]\n"
     "        [--at TIME] [--max-age S] [--allow-debug] [--allow-skip NAME]...\n"
@@ -31,6 +33,9 @@ static const char help[] =
     "receipt      the receipt fits the request, the response and the receipt key, and the key\n"
     "             set's attestation names that key; without --receipt it is taken from the end of\n"
     "             the stream\n"
+    "registration\n             identity first; then the arguments of the network's registry call, "
+    "and the call\n"
+    "             itself, as one line of JSON\n"
     "image        hardware will report the expected registers for this file; if it is signed, the\n"
     "             signature holds\n"
     "\n"
@@ -46,6 +51,7 @@ static const char help[] =
     "--max-age S         a document may be this old (300)\n"
     "--allow-debug       an enclave in debug mode will do: its host reads everything\n"
     "--config F          the configuration must be this one (/.well-known/tee-config)\n"
+    "--registry ADDRESS  of the network's registry, instead of the published one\n"
     "--eif F             an enclave image\n"
     "--request F         the request's body, byte for byte\n"
     "--response F        the response's body, byte for byte, after transfer decoding\n"
@@ -71,6 +77,7 @@ static const struct {
 	{ "response", FOR_RESPONSE, verify_response },
 	{ "receipt", FOR_RECEIPT, verify_receipt },
 	{ "image", FOR_IMAGE, verify_image },
+	{ "registration", FOR_REGISTRATION, verify_registration },
 };
 
 static int

@@ -10,6 +10,7 @@
 int verify_attestation(const struct options *o);
 int verify_identity(const struct options *o);
 int verify_response(const struct options *o);
+int verify_registration(const struct options *o);
 int verify_receipt(const struct options *o);
 int verify_image(const struct options *o);
 

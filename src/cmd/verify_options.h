@@ -14,8 +14,10 @@ enum {
 	FOR_RECEIPT = 2,
 	FOR_ATTESTATION = 4,
 	FOR_IDENTITY = 8,
+	FOR_REGISTRATION = 32,
 	FOR_ANSWERS = FOR_RESPONSE | FOR_RECEIPT,
-	FOR_ALL = FOR_ANSWERS | FOR_ATTESTATION | FOR_IDENTITY, /* that meet a document */
+	FOR_WHOLE = FOR_IDENTITY | FOR_REGISTRATION,
+	FOR_ALL = FOR_ANSWERS | FOR_ATTESTATION | FOR_WHOLE, /* that meet a document */
 	FOR_IMAGE = 16,
 };
 enum skip { SKIP_PCRS, SKIP_ATTESTATION, SKIP_REQUEST, N_SKIPS };
@@ -30,7 +32,8 @@ enum skip { SKIP_PCRS, SKIP_ATTESTATION, SKIP_REQUEST, N_SKIPS };
 	OPTION(COMPLETE, "--require-complete", FOR_RECEIPT, false)  \
 	OPTION(URL, "--url", FOR_ALL, true)                         \
 	OPTION(FILE, "--file", FOR_ATTESTATION, true)               \
-	OPTION(CONFIG, "--config", FOR_IDENTITY, true)              \
+	OPTION(CONFIG, "--config", FOR_WHOLE, true)                 \
+	OPTION(REGISTRY, "--registry", FOR_REGISTRATION, true)      \
 	OPTION(EIF, "--eif", FOR_IMAGE, true)                       \
 	OPTION(PCRS, "--pcrs", FOR_ALL | FOR_IMAGE, true)           \
 	OPTION(PCR, "--pcr", FOR_ALL, true)                         \

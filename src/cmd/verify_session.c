@@ -30,6 +30,7 @@ session_init(struct session *s, const struct options *o)
 	*s = (struct session){ 0 };
 	/* One byte more than a document may have: it is the verifier who refuses it. */
 	buf_init(&s->document, COSE_MAX_BYTES + 1);
+	buf_init(&s->leaf, FETCH_LEAF_MAX_BYTES);
 	if (failed(e = fetch_url_parse(&s->url, span_str(o->value[OPTION_URL]))))
 		return options_usage("--url", e.what);
 	return 0;
@@ -39,6 +40,7 @@ void
 session_fini(struct session *s)
 {
 	buf_fini(&s->document);
+	buf_fini(&s->leaf);
 	s->d = (struct attest_document){ 0 };
 }
 
@@ -59,14 +61,14 @@ check_leaf(const struct session *s, struct span leaf_der)
 }
 
 static struct err
-check_binding(struct session *s, struct span leaf_der)
+check_binding(struct session *s)
 {
 	TRY(user_data_parse(&s->bound, s->d.user_data));
-	return check_leaf(s, leaf_der);
+	return check_leaf(s, buf_span(&s->leaf));
 }
 
 static struct err
-fetch_document(struct session *s, struct span nonce, struct report *r, struct buf *leaf_der)
+fetch_document(struct session *s, struct span nonce, struct report *r)
 {
 	char path[PATH_MAX_BYTES];
 	struct buf hex, body;
@@ -79,7 +81,7 @@ fetch_document(struct session *s, struct span nonce, struct report *r, struct bu
 		(void)snprintf(path, sizeof(path), ATTESTATION_PATH "?nonce=%.*s", (int)hex.n,
 		    (const char *)hex.p);
 		r->about = ATTESTATION_PATH;
-		e = fetch_get(&s->url, path, &body, leaf_der);
+		e = fetch_get(&s->url, path, &body, &s->leaf);
 	}
 	if (!failed(e) && failed(document_decode(&s->document, buf_span(&body))))
 		e = FAIL(
@@ -96,23 +98,20 @@ session_open(struct session *s, const struct verify_policy *p, struct report *r)
 		"user_data names the certificate of this connection", CHECK_PENDING };
 	struct attest_policy mine = p->attest;
 	uint8_t nonce[SESSION_NONCE_LEN];
-	struct buf leaf;
 	struct err e;
 
 	if (mine.nonce.p == NULL) {
 		rng_bytes(nonce, sizeof(nonce));
 		mine.nonce = span_of(nonce, sizeof(nonce));
 	}
-	buf_init(&leaf, FETCH_LEAF_MAX_BYTES);
-	if (!failed(e = fetch_document(s, mine.nonce, r, &leaf))) {
+	if (!failed(e = fetch_document(s, mine.nonce, r))) {
 		e = verify_policy_judge(p, &mine, buf_span(&s->document), &s->d, r);
 		if (!failed(e)) {
-			e = check_binding(s, buf_span(&leaf));
+			e = check_binding(s);
 			tls.verdict = failed(e) ? CHECK_FAILED : CHECK_PASSED;
 		}
 		report_check(r, &tls, 1);
 	}
-	buf_fini(&leaf);
 	return e;
 }
 

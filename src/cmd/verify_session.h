@@ -17,6 +17,7 @@ enum { SESSION_NONCE_LEN = 20 };
 struct session {
 	struct fetch_url url;
 	struct buf document;	  /* CBOR; d borrows it */
+	struct buf leaf;	  /* DER of the connection's certificate, which it names */
 	struct attest_document d; /* verified */
 	struct user_data bound;	  /* what its user_data names */
 };

@@ -3,18 +3,16 @@
 #include <stdlib.h>
 
 #include <openssl/bn.h>
-#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 
 #include "codec/b64.h"
 #include "crypto/digest.h"
+#include "crypto/p256.h"
 
-enum { POINT_LEN = 1 + 2 * ES256_COORD_LEN, DER_SIG_MAX = 72, JWK_MAX_BYTES = 160 };
-enum { POINT_UNCOMPRESSED = 4 }; /* SEC 1 2.3.3 */
+enum { DER_SIG_MAX = 72, JWK_MAX_BYTES = 160 };
 
 struct es256_key {
 	EVP_PKEY *pkey;
@@ -31,21 +29,6 @@ library_failed(const char *what)
 	return (struct err){ ERR_SYSTEM, what };
 }
 
-static bool
-read_point(EVP_PKEY *pkey, struct es256_pub *out)
-{
-	uint8_t point[POINT_LEN];
-	size_t n = 0;
-
-	if (EVP_PKEY_get_octet_string_param(
-		pkey, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point), &n) != 1 ||
-	    n != POINT_LEN || point[0] != POINT_UNCOMPRESSED)
-		return false;
-	memcpy(out->x, point + 1, ES256_COORD_LEN);
-	memcpy(out->y, point + 1 + ES256_COORD_LEN, ES256_COORD_LEN);
-	return true;
-}
-
 struct err
 es256_key_generate(struct es256_key **out)
 {
@@ -54,7 +37,7 @@ es256_key_generate(struct es256_key **out)
 	*out = NULL;
 	if ((k = calloc(1, sizeof(*k))) == NULL)
 		return FAIL(SYSTEM, "P-256 key: memory");
-	if ((k->pkey = EVP_EC_gen("P-256")) == NULL || !read_point(k->pkey, &k->pub) ||
+	if ((k->pkey = EVP_EC_gen("P-256")) == NULL || !p256_read(k->pkey, &k->pub) ||
 	    (k->template = EVP_PKEY_CTX_new_from_pkey(NULL, k->pkey, NULL)) == NULL ||
 	    EVP_PKEY_sign_init(k->template) <= 0) {
 		es256_key_free(k);
@@ -119,14 +102,6 @@ es256_sign(const struct es256_key *k, struct span msg, uint8_t sig[static ES256_
 	return OK;
 }
 
-static void
-put_point(const struct es256_pub *k, uint8_t point[static POINT_LEN])
-{
-	point[0] = POINT_UNCOMPRESSED;
-	memcpy(point + 1, k->x, ES256_COORD_LEN);
-	memcpy(point + 1 + ES256_COORD_LEN, k->y, ES256_COORD_LEN);
-}
-
 void
 es256_pub_spki(const struct es256_pub *k, struct buf *b)
 {
@@ -134,9 +109,9 @@ es256_pub_spki(const struct es256_pub *k, struct buf *b)
 	static const uint8_t prefix[] = { 0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
 		0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
 		0x03, 0x42, 0x00 };
-	uint8_t point[POINT_LEN];
+	uint8_t point[P256_POINT_LEN];
 
-	put_point(k, point);
+	p256_put_point(k, point);
 	buf_put(b, span_of(prefix, sizeof(prefix)));
 	buf_put(b, span_of(point, sizeof(point)));
 }
@@ -163,28 +138,6 @@ es256_pub_kid(const struct es256_pub *k, char out[static ES256_KID_LEN])
 		abort();
 	memcpy(out, b.p, ES256_KID_LEN);
 	buf_fini(&b);
-}
-
-/* NULL when the point is not on the curve. */
-static EVP_PKEY *
-pub_pkey(const struct es256_pub *k)
-{
-	uint8_t point[POINT_LEN];
-	char group[] = "P-256";
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group) - 1),
-		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)),
-		OSSL_PARAM_END,
-	};
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-	EVP_PKEY *pkey = NULL;
-
-	put_point(k, point);
-	if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) <= 0 ||
-	    EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) <= 0)
-		pkey = NULL;
-	EVP_PKEY_CTX_free(ctx);
-	return pkey;
 }
 
 /* r || s to DER, which the caller frees; 0 when memory is refused. */
@@ -221,7 +174,7 @@ es256_verify(const struct es256_pub *k, struct span msg, struct span sig)
 		return FAIL(REFUSED, "RFC 7518 3.4: an ES256 signature has 64 bytes");
 	sha256_of(msg, digest);
 	/* The library refuses r and s of zero, or of the group's order and above (FIPS 186-5). */
-	if ((pkey = pub_pkey(k)) == NULL)
+	if ((pkey = p256_pkey(k)) == NULL)
 		e = FAIL(REFUSED, "SEC 1 3.2.2: the point is not on P-256");
 	else if ((n = sig_to_der(sig, &der)) == 0 ||
 	    (ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL)) == NULL ||

@@ -94,12 +94,16 @@ load_tables(struct gateway *gw, const struct options *opt, char *why, size_t why
 		TRY(read_file(&gw->policy_text, opt->policy_file, why, why_bytes));
 	else
 		buf_put(&gw->policy_text, embedded_policy);
-	if (failed(e = models_parse(&gw->models, buf_span(&gw->models_text), true, &where))) {
+	if (failed(e = models_parse(
+		       &gw->models, buf_span(&gw->models_text), !opt->enclave /* A7 */, &where))) {
 		snprintf(why, why_bytes, "%s: %s (entry %zu)", models, e.what, where);
 		return e;
 	}
 	if (failed(e = policy_check(buf_span(&gw->policy_text))) ||
-	    failed(e = deadlines_read(&gw->deadlines, buf_span(&gw->policy_text))))
+	    failed(e = policy_provisioning_read(&gw->forms, buf_span(&gw->policy_text))) ||
+	    failed(e = deadlines_read(&gw->deadlines, buf_span(&gw->policy_text))) ||
+	    (opt->payments &&
+		failed(e = shop_policy_read(&gw->policy, buf_span(&gw->policy_text)))))
 		snprintf(why, why_bytes, "%s: %s", policy, e.what);
 	return e;
 }
@@ -124,13 +128,11 @@ load_soft_pcrs(struct gateway *gw, const struct options *opt, char *why, size_t 
 static struct err
 load_upstreams(struct gateway *gw, const struct options *opt)
 {
-	gw->upstream[PROVIDER_ECHO].configured = true;
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
 		struct upstream *up = &gw->upstream[i];
 		const char *base = opt->base_url[i];
 		size_t n;
 
-		buf_init(&up->auth, 1024);
 		if ((up->provider = provider_of(i)) == NULL)
 			continue;
 		if (base == NULL)
@@ -140,13 +142,6 @@ load_upstreams(struct gateway *gw, const struct options *opt)
 			n--;
 		if ((up->base_url = strndup(base, n)) == NULL)
 			return FAIL(NOMEM, "url");
-		if (opt->key[i] == NULL)
-			continue;
-		buf_put_str(&up->auth, up->provider->auth_prefix);
-		buf_put_str(&up->auth, opt->key[i]);
-		buf_put_byte(&up->auth, '\0');
-		TRY(buf_check(&up->auth));
-		up->configured = true;
 	}
 	return OK;
 }
@@ -173,10 +168,11 @@ config_unload(struct gateway *gw)
 	models_fini(&gw->models);
 	buf_fini(&gw->models_text);
 	buf_fini(&gw->policy_text);
-	buf_fini(&gw->config);
-	buf_fini(&gw->config_body);
+	buf_fini(&gw->seal_spki);
+	buf_fini(&gw->seal_signature);
+	for (size_t i = 0; i < PUBLISHED_MAX; i++)
+		published_fini(&gw->published[i]);
 	for (size_t i = 0; i < PROVIDER_COUNT; i++) {
-		buf_fini(&gw->upstream[i].auth);
 		free(gw->upstream[i].base_url);
 		gw->upstream[i].base_url = NULL;
 	}
@@ -202,58 +198,116 @@ put_hash(struct buf *b, const char *name, struct span bytes, bool hashed)
 	hex_put(b, hashed ? bytes : span_of(digest, SHA256_LEN));
 }
 
+/* What is unset is null. */
+static void
+put_setting(struct buf *b, const char *name, const char *value)
+{
+	buf_put_str(b, name);
+	if (*value == '\0') {
+		buf_put_str(b, "null");
+		return;
+	}
+	buf_put_byte(b, '"');
+	buf_put_str(b, value);
+	buf_put_byte(b, '"');
+}
+
+static struct err
+checked(struct published *p, const struct buf *b)
+{
+	struct err e = buf_check(b);
+
+	if (failed(e))
+		published_fini(p);
+	return e;
+}
+
 /*
  * RFC 8785: names in order of their UTF-16 code units, no white space. All names and values here
- * are plain ASCII, so byte order is that order and nothing needs an escape.
+ * are plain ASCII without quotes, so byte order is that order and nothing needs an escape.
  */
 struct err
-config_write(struct gateway *gw)
+config_write(struct published *p, const struct gateway *gw, const struct settings *s)
 {
-	struct buf *b = &gw->config;
+	struct buf *b = &p->config;
 	bool any = false;
 
 	buf_init(b, CONFIG_MAX_BYTES);
+	buf_init(&p->body, 2 * CONFIG_MAX_BYTES + RECEIPT_MAX_BYTES);
 	buf_put_str(b, "{\"build_id\":\"");
 	buf_put_str(b, build_id);
 	put_hash(b, "\",\"ca_sha256\":\"", span_of(gw->ca_sha256, SHA256_LEN), true);
-	buf_put_str(b,
-	    gw->opt->enclave ? "\",\"egress\":\"direct\",\"mode\":\"enclave\""
-			     : "\",\"egress\":\"direct\",\"mode\":\"local\"");
+	buf_put_str(b, "\",\"egress\":\"direct\"");
+	put_setting(b, ",\"facilitator_url\":", s == NULL ? "" : s->facilitator_url);
+	put_setting(b, ",\"heartbeat_contract\":", s == NULL ? "" : s->heartbeat_contract);
+	buf_put_str(b, gw->opt->enclave ? ",\"mode\":\"enclave\"" : ",\"mode\":\"local\"");
 	put_hash(b, ",\"models_sha256\":\"", buf_span(&gw->models_text), false);
-	buf_put_str(b, "\",\"platform\":\"");
-	buf_put_str(b, platform_of(gw));
-	buf_put_byte(b, '"');
+	put_setting(b, "\",\"pay_to\":", s == NULL ? "" : s->pay_to);
+	put_setting(b, ",\"platform\":", platform_of(gw));
 	put_hash(b, ",\"policy_sha256\":\"", buf_span(&gw->policy_text), false);
 	buf_put_str(b, "\",\"providers\":[");
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
-		if (gw->upstream[i].provider == NULL || !gw->upstream[i].configured)
+		if (gw->upstream[i].provider == NULL || !settings_serve(s, i))
 			continue;
 		buf_put_str(b, any ? ",\"" : "\"");
 		buf_put_str(b, provider_name(i));
 		buf_put_byte(b, '"');
 		any = true;
 	}
-	buf_put_str(b, "],\"provisioner\":null,\"provisioning\":\"");
-	buf_put_str(b, any ? "environment" : "none");
-	buf_put_str(b, "\",\"version\":\"");
-	buf_put_str(b, build_version);
+	put_setting(b, "],\"provisioner\":", s == NULL ? "" : s->provisioner);
+	put_setting(
+	    b, ",\"provisioning\":", provisioning_name(s == NULL ? PROVISIONING_NONE : s->how));
+	put_setting(b, ",\"public_url\":", s == NULL ? "" : s->public_url);
+	put_setting(b, ",\"version\":", build_version);
+	buf_put_byte(b, '}');
+	sha256_of(buf_span(b), p->sha256);
+	return checked(p, b);
+}
+
+struct err
+config_sign(struct published *p, struct span jws)
+{
+	struct buf *b = &p->body;
+
+	buf_put_str(b, "{\"config\":");
+	buf_put(b, buf_span(&p->config));
+	buf_put_str(b, ",\"jws\":\"");
+	buf_put(b, jws);
 	buf_put_str(b, "\"}");
-	sha256_of(buf_span(b), gw->config_sha256);
-	return buf_check(b);
+	return checked(p, b);
+}
+
+void
+published_fini(struct published *p)
+{
+	buf_fini(&p->config);
+	buf_fini(&p->body);
+}
+
+const struct published *
+config_published(const struct gateway *gw)
+{
+	return &gw->published[atomic_load(&gw->n_published) - 1];
 }
 
 static void
-put_jwk(const struct gateway *gw, struct span document, struct buf *b)
+put_point(struct buf *b, struct span spki)
 {
 	/* The point stands at the end of a P-256 SPKI: 0x04, x, y. */
-	struct span spki = buf_span(&gw->id.receipt_spki);
 	struct span point = span_cut(spki, spki.n - 2 * ES256_COORD_LEN, spki.n);
 
 	buf_put_str(b, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"");
 	b64url_put(b, span_cut(point, 0, ES256_COORD_LEN));
 	buf_put_str(b, "\",\"y\":\"");
 	b64url_put(b, span_cut(point, ES256_COORD_LEN, point.n));
-	buf_put_str(b, "\",\"kid\":\"");
+	buf_put_byte(b, '"');
+}
+
+static void
+put_jwk(const struct gateway *gw, struct span document, struct buf *b)
+{
+	put_point(b, buf_span(&gw->id.receipt_spki));
+	buf_put_str(b, ",\"kid\":\"");
 	buf_put_str(b, gw->kid);
 	buf_put_str(b, "\",\"use\":\"sig\",\"alg\":\"ES256\",\"signing_key\":\"");
 	b64url_put(b, buf_span(&gw->id.signing_spki));
@@ -275,7 +329,7 @@ config_put_jwks(const struct gateway *gw, struct span document, struct buf *b)
 }
 
 struct err
-config_publish(struct gateway *gw, struct span jws)
+config_name_key(struct gateway *gw)
 {
 	struct span spki = buf_span(&gw->id.receipt_spki);
 	struct es256_pub pub;
@@ -285,14 +339,7 @@ config_publish(struct gateway *gw, struct span jws)
 	memcpy(pub.x, spki.p + spki.n - 2 * ES256_COORD_LEN, ES256_COORD_LEN);
 	memcpy(pub.y, spki.p + spki.n - ES256_COORD_LEN, ES256_COORD_LEN);
 	es256_pub_kid(&pub, gw->kid);
-
-	buf_init(&gw->config_body, 2 * CONFIG_MAX_BYTES + RECEIPT_MAX_BYTES);
-	buf_put_str(&gw->config_body, "{\"config\":");
-	buf_put(&gw->config_body, buf_span(&gw->config));
-	buf_put_str(&gw->config_body, ",\"jws\":\"");
-	buf_put(&gw->config_body, jws);
-	buf_put_str(&gw->config_body, "\"}");
-	return buf_check(&gw->config_body);
+	return OK;
 }
 
 /* RFC 7468: lines of 64 characters. */
@@ -331,6 +378,19 @@ put_measurements(const struct gateway *gw, const struct enclave *enclave, struct
 	buf_put_byte(b, '}');
 }
 
+/* P3: while a provisioning may come, and may come sealed. */
+static void
+put_seal_key(struct buf *b, const struct gateway *gw)
+{
+	if (!atomic_load(&gw->provisioning_open) || !gw->forms.sealed)
+		return;
+	buf_put_str(b, ",\"seal_key\":");
+	put_point(b, buf_span(&gw->seal_spki));
+	buf_put_str(b, ",\"use\":\"enc\",\"alg\":\"ECDH-ES\"},\"seal_key_signature\":\"");
+	b64_put(b, buf_span(&gw->seal_signature));
+	buf_put_byte(b, '"');
+}
+
 void
 config_put_signing_key(const struct gateway *gw, const struct enclave *enclave, struct buf *b)
 {
@@ -358,5 +418,7 @@ config_put_signing_key(const struct gateway *gw, const struct enclave *enclave, 
 	put_jwk(gw, SPAN_NONE, b);
 	buf_put_str(b, ",\"receipt_key_signature\":\"");
 	b64_put(b, buf_span(&gw->id.receipt_key_signature));
-	buf_put_str(b, "\"}");
+	buf_put_byte(b, '"');
+	put_seal_key(b, gw);
+	buf_put_byte(b, '}');
 }

@@ -5,12 +5,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/nitriding.h"
+#include "gateway/settings.h"
+#include "net/listen.h"
+#include "pricing/cost.h"
+
 /* FLAG(name, environment twin, what is expected, needs a value) */
 #define FLAGS(FLAG)                                                                                \
 	FLAG(MODE, "--mode", "TEE_GATEWAY_MODE", "local or enclave", true)                         \
 	FLAG(LISTEN, "--listen", "TEE_GATEWAY_LISTEN", "ADDR:PORT", true)                          \
 	FLAG(TLS_LISTEN, "--tls-listen", "TEE_GATEWAY_TLS_LISTEN", "ADDR:PORT or none", true)      \
 	FLAG(LOOPS, "--loops", "TEE_GATEWAY_LOOPS", "a number from 1 to 64", true)                 \
+	FLAG(NITRIDING, "--nitriding", "TEE_GATEWAY_NITRIDING",                                    \
+	    "http:// with an address of loopback and a port, as http://127.0.0.1:8080", true)      \
+	FLAG(INTERNAL, "--enclave-internal", "TEE_GATEWAY_ENCLAVE_INTERNAL", "true or false",      \
+	    false)                                                                                 \
 	FLAG(MODELS, "--models", "TEE_GATEWAY_MODELS", "a file", true)                             \
 	FLAG(SOFT_PCRS, "--soft-pcrs", "TEE_GATEWAY_SOFT_PCRS", "a file", true)                    \
 	FLAG(POLICY, "--policy", "TEE_GATEWAY_POLICY", "a file", true)                             \
@@ -46,6 +55,8 @@ static const char help[] =
     "  --listen ADDR:PORT          plain listener, default 127.0.0.1:8000\n"
     "  --tls-listen ADDR:PORT|none TLS listener, default 127.0.0.1:8443\n"
     "  --loops N                   event loops, default the number of CPUs\n"
+    "  --nitriding URL             behind this nitriding daemon: no TLS of our own\n"
+    "  --enclave-internal          nitriding's internal interface, on 127.0.0.1:8080\n"
     "  --models FILE               model table instead of the embedded one\n"
     "  --policy FILE               policy instead of the embedded one\n"
     "  --soft-pcrs FILE            what the software module shows as PCRs (local mode)\n"
@@ -55,8 +66,9 @@ static const char help[] =
     "  --check-config              read everything, say so, exit\n"
     "  --version, --help\n"
     "\n"
-    "environment: {OPENAI,ANTHROPIC,XAI,ARK,NOUS}_API_KEY, and _BASE_URL of each,\n"
-    "TEE_GATEWAY_CA_FILE, API_SERVER_HOST, API_SERVER_PORT; see docs/operating.md\n";
+    "environment: {OPENAI,ANTHROPIC,GOOGLE,XAI,ARK,NOUS}_API_KEY, and _BASE_URL of each,\n"
+    "EVM_PAYMENT_ADDRESS, FACILITATOR_URL, PUBLIC_URL, TEE_GATEWAY_PAYMENTS, _PRICE_URL,\n"
+    "_FIXED_PRICE_USD, _CA_FILE, API_SERVER_HOST, API_SERVER_PORT; see docs/operating.md\n";
 
 static bool complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static bool
@@ -129,9 +141,8 @@ collect(struct given *g, int argc, char **argv)
 
 /* "127.0.0.1:8000", "[::1]:8000". Whether the host is an address, bind will say. */
 static bool
-address_read(struct options_address *a, const char *text)
+address_read(struct options_address *a, struct span s)
 {
-	struct span s = span_str(text);
 	size_t colon = span_rfind(s, SPAN_LIT(":"));
 	uint64_t port;
 
@@ -185,6 +196,25 @@ log_read(struct options *o, const struct given *g)
 	return true;
 }
 
+/* What is said there is believed, so nobody else may hear or answer it. */
+static bool
+nitriding_read(struct options *o, const struct given *g)
+{
+	struct span url = span_str(g->value[FLAG_NITRIDING]);
+	struct options_address a;
+
+	if (url.p == NULL)
+		return true;
+	if (url.n > 0 && url.p[url.n - 1] == '/')
+		url.n--;
+	if (url.n > NITRIDING_URL_MAX || !span_starts(url, SPAN_LIT("http://")) ||
+	    !address_read(&a, span_cut(url, strlen("http://"), url.n)) ||
+	    !listen_is_loopback(a.host))
+		return bad(g, FLAG_NITRIDING);
+	o->nitriding = url;
+	return true;
+}
+
 static bool
 listeners_read(struct options *o, const struct given *g)
 {
@@ -193,17 +223,21 @@ listeners_read(struct options *o, const struct given *g)
 	o->plain = (struct options_address){ .host = host, .port = 8000 };
 	o->tls = (struct options_address){ .host = host, .port = o->enclave ? 443 : 8443 };
 	if (g->value[FLAG_LISTEN] != NULL) {
-		if (!address_read(&o->plain, g->value[FLAG_LISTEN]))
+		if (!address_read(&o->plain, span_str(g->value[FLAG_LISTEN])))
 			return bad(g, FLAG_LISTEN);
 	} else if (!address_from_environment(&o->plain)) {
 		return false;
 	}
+	/* H1: the daemon in front of us has the TLS, and its certificate is the attested one. */
+	o->tls.none = o->nitriding.n > 0;
 	if (g->value[FLAG_TLS_LISTEN] == NULL)
 		return true;
 	if (strcmp(g->value[FLAG_TLS_LISTEN], "none") == 0)
 		o->tls.none = true;
-	else if (!address_read(&o->tls, g->value[FLAG_TLS_LISTEN]))
+	else if (!address_read(&o->tls, span_str(g->value[FLAG_TLS_LISTEN])))
 		return bad(g, FLAG_TLS_LISTEN);
+	if (!o->tls.none && o->nitriding.n > 0)
+		return complain("%s: is none with --nitriding", g->from[FLAG_TLS_LISTEN]);
 	return true;
 }
 
@@ -230,16 +264,6 @@ environment(const char *name)
 	return value == NULL || *value == '\0' ? NULL : value;
 }
 
-/* A key goes into a header line as it is: printable ASCII, or it would be another header. */
-static bool
-key_fits(const char *key)
-{
-	for (; *key != '\0'; key++)
-		if (*key <= 0x20 || *key >= 0x7f)
-			return false;
-	return true;
-}
-
 static bool
 providers_read(struct options *o)
 {
@@ -258,17 +282,57 @@ providers_read(struct options *o)
 		const char *url = environment(url_env[i]), *key = environment(key_env[i]);
 		struct span s = span_str(url);
 
-		if (key != NULL && !key_fits(key))
+		if (key != NULL && !settings_key_fits(span_str(key)))
 			return complain("%s: holds bytes that no key has", key_env[i]);
-		if (url != NULL &&
-		    (s.n > 512 || !key_fits(url) ||
-			(!span_starts(s, SPAN_LIT("https://")) &&
-			    !span_starts(s, SPAN_LIT("http://")))))
+		if (url != NULL && !settings_url_fits(&s))
 			return complain("%s: \"%s\" is not an http or https URL", url_env[i], url);
 		o->key[i] = key;
 		o->base_url[i] = url;
 	}
 	o->ca_file = environment("TEE_GATEWAY_CA_FILE");
+	return true;
+}
+
+/* The reference deployment's (x402.md, first table). */
+#define DEFAULT_PAY_TO	    "0x9deEBB5D1b22e4a6e027977CeAd13893A7E4cC1a"
+#define DEFAULT_FACILITATOR "https://facilitator.memchat.io"
+
+static bool
+url_read(struct span *url, const char *name, const char *otherwise)
+{
+	const char *text = environment(name);
+
+	*url = span_str(text != NULL ? text : otherwise);
+	if (url->n > 0 && !settings_url_fits(url))
+		return complain("%s: \"%s\" is not an http or https URL", name, text);
+	return true;
+}
+
+static bool
+payment_read(struct options *o)
+{
+	const char *pay_to = environment("EVM_PAYMENT_ADDRESS");
+	const char *payments = environment("TEE_GATEWAY_PAYMENTS");
+	struct token_price fixed;
+	struct span price;
+
+	if (pay_to == NULL)
+		pay_to = DEFAULT_PAY_TO;
+	if (!settings_address_fits(&o->pay_to, span_str(pay_to)))
+		return complain("EVM_PAYMENT_ADDRESS: \"%s\" is not an address", pay_to);
+	if (!url_read(&o->facilitator_url, "FACILITATOR_URL", DEFAULT_FACILITATOR) ||
+	    !url_read(&o->public_url, "PUBLIC_URL", NULL) ||
+	    !url_read(&price, "TEE_GATEWAY_PRICE_URL", NULL))
+		return false;
+	o->price_url = environment("TEE_GATEWAY_PRICE_URL");
+	o->fixed_price_usd = environment("TEE_GATEWAY_FIXED_PRICE_USD");
+	if (o->fixed_price_usd != NULL &&
+	    failed(token_price_parse(&fixed, span_str(o->fixed_price_usd))))
+		return complain("TEE_GATEWAY_FIXED_PRICE_USD: \"%s\" is not a price above 0",
+		    o->fixed_price_usd);
+	if (payments != NULL && strcmp(payments, "on") != 0 && strcmp(payments, "off") != 0)
+		return complain("TEE_GATEWAY_PAYMENTS: \"%s\" is not on or off", payments);
+	o->payments = o->enclave || (payments != NULL && strcmp(payments, "on") == 0);
 	return true;
 }
 
@@ -293,6 +357,16 @@ is_measured(const struct given *g)
 		if (environment(local_env[i]) != NULL)
 			return complain("%s: in local mode only", local_env[i]);
 	return true;
+}
+
+/* A flag without a value; its environment twin has one. */
+static bool
+switch_read(bool *on, const struct given *g, enum flag f)
+{
+	if (g->value[f] == NULL)
+		return true;
+	*on = strcmp(g->value[f], "true") == 0;
+	return *on || strcmp(g->value[f], "false") == 0 || bad(g, f);
 }
 
 enum options_verdict
@@ -320,17 +394,18 @@ options_read(struct options *o, int argc, char **argv, const char *version)
 	o->enclave = mode != NULL && strcmp(mode, "enclave") == 0;
 	if (o->enclave && !is_measured(&g))
 		return OPTIONS_USAGE;
-	if (g.value[FLAG_CHECK_CONFIG] != NULL) {
-		o->check_config = strcmp(g.value[FLAG_CHECK_CONFIG], "true") == 0;
-		if (!o->check_config && strcmp(g.value[FLAG_CHECK_CONFIG], "false") != 0) {
-			bad(&g, FLAG_CHECK_CONFIG);
-			return OPTIONS_USAGE;
-		}
+	if (!switch_read(&o->check_config, &g, FLAG_CHECK_CONFIG) ||
+	    !switch_read(&o->internal, &g, FLAG_INTERNAL))
+		return OPTIONS_USAGE;
+	if (o->internal && g.value[FLAG_NITRIDING] != NULL) {
+		complain("%s: that is the daemon's with --nitriding", g.from[FLAG_INTERNAL]);
+		return OPTIONS_USAGE;
 	}
 	o->models_file = g.value[FLAG_MODELS];
 	o->policy_file = g.value[FLAG_POLICY];
 	o->soft_pcrs_file = g.value[FLAG_SOFT_PCRS];
-	if (!listeners_read(o, &g) || !loops_read(o, &g) || !log_read(o, &g) || !providers_read(o))
+	if (!nitriding_read(o, &g) || !listeners_read(o, &g) || !loops_read(o, &g) ||
+	    !log_read(o, &g) || !providers_read(o) || !payment_read(o))
 		return OPTIONS_USAGE;
 	return OPTIONS_RUN;
 }

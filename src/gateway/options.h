@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/span.h"
+#include "crypto/address.h"
 #include "pricing/models.h"
 #include "sys/log.h"
 
@@ -23,6 +24,7 @@ struct options_address {
 struct options {
 	bool enclave; /* --mode enclave: else local */
 	struct options_address plain, tls;
+	struct span nitriding; /* URL of the daemon before us, no slash at its end; empty: none */
 	unsigned loops;
 	const char *models_file, *policy_file; /* NULL: the embedded ones */
 	const char *soft_pcrs_file;	       /* NULL: PCRs of zero */
@@ -30,6 +32,13 @@ struct options {
 	struct log_options log;
 	const char *key[PROVIDER_COUNT];      /* provider keys; NULL: not configured. Secret */
 	const char *base_url[PROVIDER_COUNT]; /* NULL: the provider's own */
+	/* Local mode; else, and where the environment is silent, the reference deployment's. */
+	struct address pay_to;
+	struct span public_url, facilitator_url; /* without a slash at the end; empty: unset */
+	bool payments;				 /* always in an enclave */
+	const char *price_url;			 /* NULL: the policy's source */
+	const char *fixed_price_usd;		 /* decimal text above 0; NULL: the source says */
+	bool internal;				 /* --enclave-internal */
 	bool check_config;
 };
 

@@ -63,6 +63,8 @@ url_of(struct rq *rq)
 static void
 drop_request(struct rq *rq)
 {
+	if (rq->pay.due && rq->pay.filing == SETTLE_DATA_INDIVIDUAL)
+		return; /* it is filed with the answer */
 	request_fini(&rq->request);
 	rq->parsed = false;
 	rq->body = SPAN_NONE;
@@ -87,8 +89,8 @@ encode(struct rq *rq)
 static enum rq_next
 dial_upstream(struct rq *rq)
 {
-	const struct upstream *up = rq->upstream;
-	const char *fields[] = { (const char *)up->auth.p, "Content-Type: application/json",
+	const char *fields[] = { rq->settings->auth[rq->model->provider],
+		"Content-Type: application/json",
 		rq->events ? "Accept: text/event-stream" : "Accept: application/json",
 		rq->provider->field, NULL };
 	struct egress_request r = { .url = url_of(rq),
@@ -97,7 +99,7 @@ dial_upstream(struct rq *rq)
 		.first_byte_ms = first_byte_ms(rq),
 		/* Of a stream we watch the events: bytes of comments are no progress. */
 		.gap_ms = rq->events ? first_byte_ms(rq) + gap_ms(rq) : gap_ms(rq),
-		.total_ms = rq->loop->gw->deadlines.total_ms,
+		.total_ms = pay_total_ms(rq, rq->loop->gw->deadlines.total_ms),
 		.never_pauses = !rq->events,
 		.ops = &ops,
 		.ctx = rq };

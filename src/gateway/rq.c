@@ -79,16 +79,6 @@ rq_fail_answer(struct rq *rq, struct err e)
 	return rq_fail_err(rq, e);
 }
 
-/* The key itself, of a line "Authorization: Bearer KEY", or another's, with its NUL. */
-static struct span
-key_of(const struct rq *rq)
-{
-	struct span line = buf_span(&rq->upstream->auth);
-	struct span prefix = span_str(rq->provider->auth_prefix);
-
-	return line.n > prefix.n ? span_cut(line, prefix.n, line.n - 1) : SPAN_NONE;
-}
-
 bool
 rq_fail_upstream(struct rq *rq, unsigned status, struct span said)
 {
@@ -97,7 +87,7 @@ rq_fail_upstream(struct rq *rq, unsigned status, struct span said)
 		.retry_after = rq->retry_after,
 		.retry_after_ms = rq->retry_after_ms,
 		.now_unix_s = clock_unix_s(),
-		.key = key_of(rq) };
+		.key = settings_key(rq->settings, rq->model->provider) };
 	struct upstream_error e;
 	struct span code, param;
 
@@ -154,6 +144,10 @@ send_head(struct rq *rq, unsigned status, const char *content_type, uint64_t len
 		put_adjusted(rq, &adjusted);
 		reply_add(&rq->reply, "TEE-Adjusted", buf_span(&adjusted));
 	}
+	if (rq->admitted && rq->pay.token[0] != '\0')
+		reply_add(&rq->reply, "X-Upto-Session", span_str(rq->pay.token));
+	if (rq->pay.required.n > 0)
+		reply_add(&rq->reply, "PAYMENT-REQUIRED", rq->pay.required);
 	if (rq->jws.n > 0 && length != EXCHANGE_STREAM)
 		reply_add(&rq->reply, "TEE-Receipt", buf_span(&rq->jws));
 	if (rq->failure.retry_after_s > 0) {
@@ -223,16 +217,6 @@ rq_open_body(struct rq *rq, unsigned status)
 /* --- steps --- */
 
 static bool
-media_type_is_json(struct span type)
-{
-	size_t semicolon = span_find(type, SPAN_LIT(";"), 0);
-
-	if (semicolon != SIZE_MAX)
-		type.n = semicolon;
-	return span_eq_nocase(span_trim(type), SPAN_LIT("application/json"));
-}
-
-static bool
 nonce_fits(struct span s)
 {
 	if (s.n < 16 || s.n > 64)
@@ -262,7 +246,7 @@ check_head(struct rq *rq, const struct http_head *head)
 	struct span type = http_field_get(head, "content-type", &many);
 	struct span signature, nonce;
 
-	if (type.p == NULL || many || !media_type_is_json(type))
+	if (type.p == NULL || many || !http_type_is(type, "application/json"))
 		return rq_fail(rq, 415, "invalid_request_error", "unsupported_media_type",
 		    "Content-Type must be application/json.");
 	if (http_field_get(head, "content-encoding", &many).p != NULL)
@@ -350,20 +334,32 @@ find_model(struct rq *rq)
 static enum rq_next
 grant(struct rq *rq)
 {
-	struct span model;
-	char uuid[UUID_LEN];
-
 	if (!enclave_clock_trusted(rq->loop->enclave))
 		return rq_fail(rq, 503, "server_error", "clock_untrusted",
 		    "The clock of this enclave cannot be trusted.");
-	if (!rq->upstream->configured)
+	if (rq->provider != NULL && !settings_provisioned(rq->settings))
+		return rq_fail(rq, 503, "server_error", "not_provisioned",
+		    "This gateway was given no provider's key yet.");
+	if (!settings_serve(rq->settings, rq->model->provider))
 		return rq_fail(rq, 503, "server_error", "provider_not_configured",
 		    "The provider %s has no key on this gateway.",
 		    provider_name(rq->model->provider));
 	if (!key_client_has_room(rq->loop->keys))
 		return rq_fail_err(rq, FAIL(BUSY, "the signing queue is full"));
+	rq->step = RQ_STEP_price;
+	return RQ_MORE;
+}
+
+static enum rq_next
+step_begin(struct rq *rq)
+{
+	struct span model;
+	char uuid[UUID_LEN];
+
 	rng_uuid(uuid);
 	answer_init(&rq->answer, &rq->request, uuid, clock_unix_s());
+	if (rq->pay.due) /* S4: an estimate is never above the reservation */
+		rq->answer.completion_most = rq->pay.limit * rq->request.n;
 	if (rq->provider != NULL && rq->provider->begin != NULL)
 		rq->provider->begin(&rq->answer, &rq->request, rq->model);
 	/* The receipt may be written after the client, and with it the body, is gone. */
@@ -390,6 +386,7 @@ step_admit(struct rq *rq)
 	struct refusal no = { 0 };
 	struct err e;
 
+	rq->settings = gateway_settings(rq->loop->gw);
 	sha256_of(rq->body, rq->req_sha256);
 	if (!request_parse(&rq->request, rq->endpoint, rq->body, &rq->arena, &no)) {
 		failure_from_refusal(&rq->failure, &no);
@@ -413,6 +410,7 @@ log_line(struct rq *rq)
 	uint64_t now = clock_monotonic_us();
 	const struct model *m = rq->model;
 	unsigned status = rq->failure.status != 0 && !rq->streaming ? rq->failure.status : 200;
+	char charged[U256_DIGITS];
 	struct log_field f[] = {
 		LOG_TEXT("request_id", reply_request_id(&rq->reply)),
 		LOG_TEXT("route", span_str(route_names[rq->endpoint])),
@@ -424,6 +422,7 @@ log_line(struct rq *rq)
 		LOG_TEXT("error", span_str(rq->failure.code == NULL ? "" : rq->failure.code)),
 		LOG_NUMBER("prompt_tokens", rq->answer.prompt_tokens),
 		LOG_NUMBER("completion_tokens", rq->answer.completion_tokens),
+		LOG_TEXT("charged", u256_text(rq->pay.charged, charged)),
 		LOG_NUMBER("bytes_in", rq->body_bytes),
 		LOG_NUMBER("bytes_out", rq->res == NULL ? 0 : sha256_count(rq->res)),
 		LOG_NUMBER("t_admit", (rq->admitted_us - rq->began_us) / 1000),
@@ -434,8 +433,9 @@ log_line(struct rq *rq)
 
 	f[5].absent = rq->upstream_status == 0;
 	f[7].absent = rq->failure.code == NULL;
-	f[12].absent = rq->admitted_us == 0;
-	f[13].absent = rq->first_byte_us == 0;
+	f[10].absent = !rq->pay.due || rq->loop->gw->opt->enclave; /* F3 */
+	f[13].absent = rq->admitted_us == 0;
+	f[14].absent = rq->first_byte_us == 0;
 	log_fields(LOG_INFO, f, sizeof(f) / sizeof(f[0]));
 	snprintf(number, sizeof(number), "%u", status);
 	metric_add(METRIC_REQUESTS, route_names[rq->endpoint], number, 1);
@@ -453,6 +453,7 @@ static enum rq_next
 step_finish(struct rq *rq)
 {
 	log_line(rq);
+	pay_fini(rq);
 	if (rq->streaming)
 		metric_add(METRIC_STREAMS_OPEN, NULL, NULL, -1);
 	if (rq->call != NULL)
@@ -477,6 +478,24 @@ step_finish(struct rq *rq)
 	rq->magic = 0;
 	free(rq);
 	return RQ_DONE;
+}
+
+static enum rq_next
+step_price(struct rq *rq)
+{
+	return rq_step_price(rq);
+}
+
+static enum rq_next
+step_pay(struct rq *rq)
+{
+	return rq_step_pay(rq);
+}
+
+static enum rq_next
+step_reserve(struct rq *rq)
+{
+	return rq_step_reserve(rq);
 }
 
 static enum rq_next
@@ -546,6 +565,7 @@ rq_begin(
 		.step = RQ_STEP_head,
 		.loop = loop,
 		.x = x,
+		.head = head,
 		.endpoint = endpoint,
 		.began_us = clock_monotonic_us() };
 	reply_begin(&rq->reply, head, true);
@@ -615,6 +635,7 @@ void
 rq_on_gone(struct rq *rq, bool delivered)
 {
 	rq->x = NULL;
+	rq->head = NULL;
 	if (rq->finishing || !rq->admitted || rq->outcome == RECEIPT_FAILED) {
 		if (!rq->finishing && rq->step == RQ_STEP_seal && rq->admitted)
 			return; /* the receipt of a failure is under way; it is kept, not sent */

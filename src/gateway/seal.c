@@ -104,10 +104,12 @@ queue_ending(struct rq *rq)
 		tee.signature = span_of(rq->signature, sizeof(rq->signature));
 	if (rq->outcome == RECEIPT_COMPLETE && rq->stream) {
 		answer_put_final(&rq->answer, b, &tee);
+		pay_put_block(rq, b);
 		buf_fini(&rq->answer.pictures); /* they are in line */
 	} else if (rq->outcome == RECEIPT_COMPLETE) {
 		from = 0; /* the body is in line, not hashed yet: it is now, as a whole */
 		answer_put_tee(b, &tee);
+		pay_put_block(rq, b);
 		buf_put_byte(b, '}');
 	} else if (rq->head_sent) {
 		buf_put_str(b, "data: ");
@@ -151,11 +153,11 @@ put_usage(struct rq *rq, struct buf *b)
 static void
 put_members(struct rq *rq, struct buf *b)
 {
-	const struct gateway *gw = rq->loop->gw;
 	bool upstream = rq->provider != NULL && rq->called;
 	uint8_t res[SHA256_LEN], up[SHA256_LEN];
 	struct span adjusted[PARAM_COUNT];
 	struct buf finish, usage;
+	struct pay_text paid;
 	struct receipt r = { .jti = span_str(rq->answer.id),
 		.nonce = rq->nonce,
 		.path = rq->endpoint == ENDPOINT_CHAT ? SPAN_LIT("/v1/chat/completions")
@@ -167,7 +169,7 @@ put_members(struct rq *rq, struct buf *b)
 		.res = res,
 		.res_len = sha256_count(rq->res),
 		.outcome = rq->outcome,
-		.config = gw->config_sha256,
+		.config = rq->settings->published->sha256,
 		.adjusted = adjusted };
 
 	buf_init(&finish, 4096);
@@ -210,6 +212,7 @@ put_members(struct rq *rq, struct buf *b)
 		r.request_hash = rq->request_hash;
 		r.output_hash = rq->output_hash;
 	}
+	pay_claim(rq, &r, &paid);
 	receipt_put_members(b, &r);
 	buf_fini(&finish);
 	buf_fini(&usage);
@@ -236,6 +239,7 @@ rq_step_seal(struct rq *rq)
 	struct buf members;
 	struct err e = OK;
 
+	pay_charge(rq);
 	/* A client that left gets no ending: res covers what was in line before the cut (R6). */
 	if (rq->outcome != RECEIPT_TRUNCATED && !rq->ended) {
 		rq->ended = true;
@@ -264,6 +268,7 @@ end_stream(struct rq *rq)
 {
 	if (rq->jws.n == 0)
 		return false;
+	pay_file(rq);
 	buf_put_str(&rq->out, ",\"tee_receipt\":\"");
 	buf_put(&rq->out, buf_span(&rq->jws));
 	buf_put_str(&rq->out, "\"}\n\n");
@@ -285,12 +290,14 @@ begin_body(struct rq *rq)
 		buf_clear(&rq->out);
 		failure_put(&rq->out, &rq->failure);
 	}
+	pay_file(rq);
 	rq_open_body(rq, rq->failure.status != 0 ? rq->failure.status : 200);
 }
 
 enum rq_next
 rq_step_deliver(struct rq *rq)
 {
+	pay_commit(rq);
 	if (rq->x == NULL) {
 		rq->step = RQ_STEP_finish;
 		return RQ_MORE;

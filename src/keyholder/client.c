@@ -9,6 +9,7 @@
 
 #include "core/limits.h"
 #include "core/wipe.h"
+#include "crypto/digest.h"
 #include "keyholder/proto.h"
 #include "sys/clock.h"
 #include "sys/metrics.h"
@@ -183,7 +184,11 @@ count(const struct key_ticket *t)
 		[KEY_RECEIPT] = "receipt",
 		[KEY_CONFIG] = "config",
 		[KEY_ATTEST] = "attestation",
-		[KEY_OWN] = NULL, /* made before it was asked for */
+		[KEY_OWN] = NULL, /* made before it was asked for; the next two are none */
+		[KEY_UNSEAL] = NULL,
+		[KEY_PROVISION] = NULL,
+		[KEY_HEARTBEAT] = "heartbeat",
+		[KEY_APP_HASH] = NULL,
 	};
 
 	if (kind[t->type] == NULL)
@@ -225,7 +230,11 @@ take_answer(struct key_client *c, struct span datagram)
 		return false;
 	if (a.code == ERR_OK)
 		count(t);
+	if (a.type == KEY_UNSEAL && a.code == ERR_OK)
+		a.body = span_cut(a.body, 1, a.body.n);
 	ticket_finish(t, judge(a.code), a.body);
+	if (a.type == KEY_UNSEAL)
+		wipe(c->datagram, sizeof(c->datagram));
 	return true;
 }
 
@@ -440,6 +449,18 @@ key_sign_chat(struct key_client *c, const uint8_t request_hash[static KECCAK_LEN
 	return ask(c, &r, fn, ctx, ticket);
 }
 
+struct err
+key_sign_heartbeat(struct key_client *c, uint32_t buffer_s, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	struct key_request r = { .type = KEY_HEARTBEAT, .buffer_s = buffer_s };
+
+	*ticket = NULL;
+	if (buffer_s > HEARTBEAT_BUFFER_MAX_S)
+		return FAIL(TOO_LARGE, "key client: K3: a heartbeat's buffer");
+	return ask(c, &r, fn, ctx, ticket);
+}
+
 /* What the key holder would take for a broken channel is refused before it gets there. */
 static struct err
 ask_text(struct key_client *c, enum key_type type, struct span text, size_t max_bytes,
@@ -467,6 +488,30 @@ key_sign_config(struct key_client *c, struct span config, key_answer_fn *fn, voi
     struct key_ticket **ticket)
 {
 	return ask_text(c, KEY_CONFIG, config, CONFIG_MAX_BYTES, fn, ctx, ticket);
+}
+
+struct err
+key_unseal(
+    struct key_client *c, struct span jwe, key_answer_fn *fn, void *ctx, struct key_ticket **ticket)
+{
+	return ask_text(c, KEY_UNSEAL, jwe, PROVISION_MAX_BYTES, fn, ctx, ticket);
+}
+
+struct err
+key_provision(struct key_client *c, struct span bytes, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	return ask_text(c, KEY_PROVISION, bytes, PROVISION_MAX_BYTES, fn, ctx, ticket);
+}
+
+struct err
+key_app_hash(struct key_client *c, struct span sha256, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	*ticket = NULL;
+	if (sha256.n != SHA256_LEN)
+		return FAIL(MALFORMED, "key client: length of a hash");
+	return ask_text(c, KEY_APP_HASH, sha256, SHA256_LEN, fn, ctx, ticket);
 }
 
 /* Sent at once or not at all. */

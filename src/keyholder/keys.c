@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "crypto/address.h"
 #include "crypto/certificate.h"
 #include "crypto/es256.h"
+#include "crypto/jwe.h"
 #include "crypto/jws.h"
 #include "crypto/pss.h"
 #include "crypto/wallet.h"
@@ -20,6 +22,7 @@ struct keys {
 	struct wallet_key *wallet;
 	const char *platform;
 	char tee_id[TEE_ID_LEN];
+	uint8_t tee_id_bytes[KECCAK_LEN];
 	/* The encoded identity, with the TLS key in it, on pages of its own. */
 	uint8_t *identity;
 	size_t identity_len;
@@ -79,14 +82,17 @@ keep_identity(struct keys *k, const struct parts *p)
 		.tls_cert = buf_span(&p->tls_cert),
 		.tls_key = buf_span(&p->tls_key),
 	};
+	struct address wallet;
 	struct buf b;
 	struct err e;
 
 	TRY(pss_sign(k->signing, buf_span(&p->binding), signature));
 	legacy_tee_id(f.signing_spki, k->tee_id);
+	keccak_256(f.signing_spki, k->tee_id_bytes);
 	memcpy(f.tee_id, k->tee_id, TEE_ID_LEN);
 	wallet_key_point(k->wallet, point);
-	legacy_address(point, f.wallet_address);
+	address_of_point(&wallet, point);
+	address_text(&wallet, f.wallet_address);
 	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
 	key_facts_put(&b, &f);
 	e = buf_check(&b);
@@ -157,6 +163,21 @@ keys_facts(const struct keys *k, struct key_facts *f)
 	return key_facts_parse(f, span_of(k->identity, k->identity_len));
 }
 
+struct err
+keys_vouch_seal(const struct keys *k, struct span seal_spki, uint8_t signature[static PSS_SIG_LEN])
+{
+	struct buf message;
+	struct err e;
+
+	buf_init(&message, RSA_SPKI_MAX_BYTES);
+	buf_put_str(&message, SEAL_KEY_CONTEXT);
+	buf_put(&message, seal_spki);
+	if (!failed(e = buf_check(&message)))
+		e = pss_sign(k->signing, buf_span(&message), signature);
+	buf_fini(&message);
+	return e;
+}
+
 static struct err
 answer_chat(const struct keys *k, const struct key_request *r, uint64_t now_unix_s, struct buf *b)
 {
@@ -172,6 +193,22 @@ answer_chat(const struct keys *k, const struct key_request *r, uint64_t now_unix
 	return buf_check(b);
 }
 
+/* K3: nobody but us says when: a heartbeat of another day would keep a dead node alive. */
+static struct err
+answer_heartbeat(
+    const struct keys *k, const struct key_request *r, uint64_t now_unix_s, struct buf *b)
+{
+	struct key_heartbeat h = { .timestamp_unix_s = now_unix_s - r->buffer_s };
+	uint8_t msg[KECCAK_LEN];
+
+	if (r->buffer_s > HEARTBEAT_BUFFER_MAX_S || now_unix_s < r->buffer_s)
+		return FAIL(REFUSED, "interfaces.md K3: a heartbeat's buffer is 0 to 1500");
+	legacy_heartbeat(k->tee_id_bytes, h.timestamp_unix_s, msg);
+	TRY(pss_sign(k->signing, span_of(msg, sizeof(msg)), h.signature));
+	key_heartbeat_put(b, &h);
+	return buf_check(b);
+}
+
 struct err
 keys_answer(const struct keys *k, const struct key_request *r, uint64_t now_unix_s, struct buf *b)
 {
@@ -181,14 +218,19 @@ keys_answer(const struct keys *k, const struct key_request *r, uint64_t now_unix
 		return buf_check(b);
 	case KEY_CHAT:
 		return answer_chat(k, r, now_unix_s, b);
+	case KEY_HEARTBEAT:
+		return answer_heartbeat(k, r, now_unix_s, b);
 	case KEY_RECEIPT:
 		return receipt_sign(b, k->receipt, span_of(k->tee_id, TEE_ID_LEN),
 		    span_str(k->platform), now_unix_s, r->body);
 	case KEY_CONFIG:
 		return jws_sign(b, k->receipt, CONFIG_TYP, r->body);
-	case KEY_PROVISIONED: /* not matters of keys: child.c and attester.c have them */
+	case KEY_PROVISIONED: /* provision.c and attester.c have these */
 	case KEY_ATTEST:
 	case KEY_OWN:
+	case KEY_UNSEAL:
+	case KEY_APP_HASH:
+	case KEY_PROVISION:
 		break;
 	}
 	return FAIL(MALFORMED, "key protocol: type");

@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "crypto/digest.h"
 
 enum { VERSION = 1, ANSWER = 0x80, HEADER_LEN = 1 + 1 + 8 };
-enum { CHAT_LEN = KECCAK_LEN + KECCAK_LEN + 8 };
+enum { CHAT_LEN = KECCAK_LEN + KECCAK_LEN + 8, HEARTBEAT_LEN = 2 };
 
 /* The number of an error on the wire; err.h may grow without changing it. */
 static const enum err_code codes[] = { ERR_OK, ERR_MALFORMED, ERR_TOO_LARGE, ERR_REFUSED, ERR_BUSY,
@@ -62,6 +63,26 @@ put_header(struct buf *b, uint8_t type, uint64_t ticket)
 	put_u64(b, ticket);
 }
 
+static bool
+is_type(uint64_t type)
+{
+	switch ((enum key_type)type) {
+	case KEY_IDENTITY:
+	case KEY_CHAT:
+	case KEY_RECEIPT:
+	case KEY_CONFIG:
+	case KEY_PROVISIONED:
+	case KEY_ATTEST:
+	case KEY_OWN:
+	case KEY_UNSEAL:
+	case KEY_PROVISION:
+	case KEY_HEARTBEAT:
+	case KEY_APP_HASH:
+		return true;
+	}
+	return false;
+}
+
 /* The type must come with (or without) the mark of an answer. */
 static struct err
 take_header(struct span *s, uint8_t mark, enum key_type *type, uint64_t *ticket)
@@ -74,9 +95,9 @@ take_header(struct span *s, uint8_t mark, enum key_type *type, uint64_t *ticket)
 		return FAIL(MALFORMED, "key protocol: no header");
 	if (version != VERSION)
 		return FAIL(MALFORMED, "key protocol: version");
-	if (wire_type < (mark | KEY_IDENTITY) || wire_type > (mark | KEY_OWN))
+	if ((wire_type & ANSWER) != mark || !is_type(wire_type & ~(uint64_t)ANSWER))
 		return FAIL(MALFORMED, "key protocol: type");
-	*type = (enum key_type)(wire_type & ~(uint64_t)mark);
+	*type = (enum key_type)(wire_type & ~(uint64_t)ANSWER);
 	return OK;
 }
 
@@ -88,6 +109,9 @@ key_request_put(struct buf *b, const struct key_request *r)
 		buf_put(b, span_of(r->request_hash, KECCAK_LEN));
 		buf_put(b, span_of(r->output_hash, KECCAK_LEN));
 		put_u64(b, r->timestamp_unix_s);
+	} else if (r->type == KEY_HEARTBEAT) {
+		buf_put_byte(b, (uint8_t)(r->buffer_s >> 8));
+		buf_put_byte(b, (uint8_t)r->buffer_s);
 	} else {
 		buf_put(b, r->body);
 	}
@@ -124,9 +148,25 @@ key_request_parse(struct key_request *r, struct span datagram)
 		take_copy(&s, r->output_hash, KECCAK_LEN);
 		r->timestamp_unix_s = take_number(&s, 8);
 		return OK;
+	case KEY_HEARTBEAT:
+		if (s.n != HEARTBEAT_LEN)
+			return FAIL(MALFORMED, "key protocol: length of a heartbeat request");
+		r->buffer_s = (uint32_t)take_number(&s, HEARTBEAT_LEN);
+		if (r->buffer_s > HEARTBEAT_BUFFER_MAX_S)
+			return FAIL(MALFORMED, "key protocol: K3: a heartbeat's buffer");
+		return OK;
+	case KEY_APP_HASH:
+		if (s.n != SHA256_LEN)
+			return FAIL(MALFORMED, "key protocol: length of a hash");
+		break;
 	case KEY_RECEIPT:
 		if (s.n == 0 || s.n > RECEIPT_MAX_BYTES)
 			return FAIL(MALFORMED, "key protocol: length of a receipt");
+		break;
+	case KEY_UNSEAL:
+	case KEY_PROVISION:
+		if (s.n == 0 || s.n > PROVISION_MAX_BYTES)
+			return FAIL(MALFORMED, "key protocol: length of a provisioning");
 		break;
 	case KEY_CONFIG:
 		if (s.n == 0 || s.n > CONFIG_MAX_BYTES)
@@ -215,6 +255,54 @@ key_facts_parse(struct key_facts *f, struct span body)
 	take_copy(&s, f->wallet_address, ADDRESS_LEN);
 	if (s.p == NULL || s.n != 0)
 		return FAIL(MALFORMED, "key protocol: length of the identity");
+	return OK;
+}
+
+void
+key_heartbeat_put(struct buf *b, const struct key_heartbeat *h)
+{
+	put_u64(b, h->timestamp_unix_s);
+	buf_put(b, span_of(h->signature, PSS_SIG_LEN));
+}
+
+struct err
+key_heartbeat_parse(struct key_heartbeat *h, struct span body)
+{
+	struct span s = body;
+
+	*h = (struct key_heartbeat){ 0 };
+	h->timestamp_unix_s = take_number(&s, 8);
+	take_copy(&s, h->signature, PSS_SIG_LEN);
+	if (s.p == NULL || s.n != 0)
+		return FAIL(MALFORMED, "key protocol: length of a heartbeat");
+	return OK;
+}
+
+void
+key_provisioned_put(struct buf *b, const struct key_provisioned *p)
+{
+	buf_put_byte(b, p->open);
+	if (p->open) {
+		put_part(b, p->seal_spki);
+		put_part(b, p->seal_signature);
+	}
+	buf_put(b, p->bytes);
+}
+
+struct err
+key_provisioned_parse(struct key_provisioned *p, struct span body)
+{
+	struct span s = body;
+	uint64_t open = take_number(&s, 1);
+
+	*p = (struct key_provisioned){ .open = open == 1 };
+	if (p->open) {
+		p->seal_spki = take_part(&s);
+		p->seal_signature = take_part(&s);
+	}
+	p->bytes = s;
+	if (s.p == NULL || open > 1)
+		return FAIL(MALFORMED, "key protocol: what was provisioned");
 	return OK;
 }
 

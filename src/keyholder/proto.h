@@ -6,11 +6,13 @@
 #ifndef KEYHOLDER_PROTO_H
 #define KEYHOLDER_PROTO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/span.h"
+#include "crypto/address.h"
 #include "crypto/keccak.h"
 #include "crypto/pss.h"
 #include "receipt/legacy.h"
@@ -22,8 +24,12 @@ enum key_type {
 	KEY_CONFIG = 4,	  /* the published configuration's JWS */
 	/* what a worker needs of the operator's secrets: right after the identity, once */
 	KEY_PROVISIONED = 5,
-	KEY_ATTEST = 6, /* an attestation document over a stranger's nonce */
-	KEY_OWN = 7,	/* our own document, and what the security module says of us */
+	KEY_ATTEST = 6,	    /* an attestation document over a stranger's nonce */
+	KEY_OWN = 7,	    /* our own document, and what the security module says of us */
+	KEY_UNSEAL = 8,	    /* the content of a JWE for the seal key, while provisioning is open */
+	KEY_PROVISION = 9,  /* these bytes are what is provisioned from now on: once */
+	KEY_HEARTBEAT = 10, /* RSA-PSS over who we are and a time a while ago */
+	KEY_APP_HASH = 11,  /* documents name another program's key instead: local mode only */
 };
 
 /* What a loop asks. */
@@ -33,7 +39,9 @@ struct key_request {
 	uint8_t request_hash[KECCAK_LEN]; /* CHAT only */
 	uint8_t output_hash[KECCAK_LEN];  /* CHAT only */
 	uint64_t timestamp_unix_s;	  /* CHAT only */
-	struct span body; /* RECEIPT, CONFIG: JSON text; ATTEST: the nonce; borrowed */
+	uint32_t buffer_s;		  /* HEARTBEAT only; at most HEARTBEAT_BUFFER_MAX_S */
+	struct span body; /* RECEIPT, CONFIG: JSON text; ATTEST: the nonce; UNSEAL: a compact JWE;
+			     PROVISION: bytes; borrowed */
 };
 
 void key_request_put(struct buf *b, const struct key_request *r);
@@ -48,9 +56,9 @@ struct key_answer {
 	enum key_type type;
 	uint64_t ticket;
 	enum err_code code;
-	struct span
-	    body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; PROVISIONED: what the key holder
-		     was given; ATTEST: a document; OWN: key_own; else a compact JWS; borrowed */
+	struct span body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; PROVISIONED: key_provisioned;
+		     ATTEST: a document; OWN: key_own; UNSEAL: a byte 0 and the content;
+		     PROVISION: a byte 1; else a compact JWS; borrowed */
 };
 
 void key_answer_put(struct buf *b, const struct key_answer *a);
@@ -67,6 +75,28 @@ struct key_facts {
 void key_facts_put(struct buf *b, const struct key_facts *f);
 /* Errors: MALFORMED. */
 MUST_USE struct err key_facts_parse(struct key_facts *f, struct span body);
+
+/* The body of a HEARTBEAT answer. */
+struct key_heartbeat {
+	uint64_t timestamp_unix_s; /* the key holder's now, less buffer_s */
+	uint8_t signature[PSS_SIG_LEN];
+};
+
+void key_heartbeat_put(struct buf *b, const struct key_heartbeat *h);
+/* Errors: MALFORMED. */
+MUST_USE struct err key_heartbeat_parse(struct key_heartbeat *h, struct span body);
+
+/* The body of a PROVISIONED answer. Spans borrow. */
+struct key_provisioned {
+	bool open; /* a provisioning may still come, once */
+	/* For whom it may be sealed, and the signing key's word for it; empty once it came. */
+	struct span seal_spki, seal_signature;
+	struct span bytes; /* what counts now; empty: nothing was provisioned */
+};
+
+void key_provisioned_put(struct buf *b, const struct key_provisioned *p);
+/* Errors: MALFORMED. */
+MUST_USE struct err key_provisioned_parse(struct key_provisioned *p, struct span body);
 
 /* The body of an OWN answer. Spans borrow. */
 enum { KEY_OWN_PCRS = 3, KEY_PCR_LEN = 48, KEY_OWN_ROOT_MAX_BYTES = 2048 };

@@ -25,7 +25,7 @@ struct egress {
 	struct multi *multi;
 	struct roots *roots;
 	struct handles handles;
-	bool allow_plain;
+	enum egress_plain plain;
 	uv_loop_t *loop;
 	uv_idle_t *idle; /* runs `later`; its own memory, as closing outlives us */
 	LIST_HEAD(call_list, egress_call) calls;
@@ -439,14 +439,15 @@ egress_new(struct egress **out, const struct egress_options *opt)
 	if (e == NULL)
 		return bad;
 	e->loop = opt->loop;
-	e->allow_plain = opt->allow_plain;
+	e->plain = opt->plain;
 	LIST_INIT(&e->calls);
 	TAILQ_INIT(&e->later);
 	pthread_once(&once, curl_begin);
 	if (!idle_new(e) || failed(bad = roots_new(&e->roots, opt->ca_file)) ||
 	    failed(bad = multi_new(&e->multi, e->loop, CONNECTIONS_MAX, on_transfer_done)))
 		goto fail;
-	if (failed(bad = handles_init(&e->handles, e->multi, e->roots, e->allow_plain, &calls)))
+	if (failed(bad = handles_init(
+		       &e->handles, e->multi, e->roots, e->plain != EGRESS_PLAIN_NEVER, &calls)))
 		goto fail;
 	*out = e;
 	return OK;
@@ -477,14 +478,16 @@ egress_free(struct egress *e)
 /* --- the caller's side ------------------------------------------------------------------- */
 
 static struct err
-set_call(struct egress_call *c)
+set_call(struct egress_call *c, enum egress_method method)
 {
+	const CURLoption kind = method == EGRESS_GET ? CURLOPT_HTTPGET : CURLOPT_POST;
 	const long version = c->never_pauses ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 	CURL *h = c->easy = handles_take(&c->e->handles);
 
 	memcpy(c->peer.host, c->out.host, sizeof(c->peer.host));
 	if (h != NULL && curl_easy_setopt(h, CURLOPT_PRIVATE, c) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_CURLU, c->out.url) == CURLE_OK &&
+	    curl_easy_setopt(h, kind, 1L) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_HTTP_VERSION, version) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->out.field) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.n) == CURLE_OK &&
@@ -546,6 +549,10 @@ egress_start(struct egress *e, const struct egress_request *r, struct egress_cal
 	*out = NULL;
 	if (c == NULL)
 		return FAIL(NOMEM, "egress: memory");
+	if (r->method == EGRESS_GET && r->body.n > 0) {
+		free(c);
+		return FAIL(MALFORMED, "egress: a GET with a body");
+	}
 	c->e = e;
 	c->body = r->body;
 	c->connect_ms = or_default(r->connect_ms, UPSTREAM_CONNECT_MS);
@@ -556,8 +563,8 @@ egress_start(struct egress *e, const struct egress_request *r, struct egress_cal
 	c->ctx = r->ctx;
 	upstream_head_init(&c->head);
 	LIST_INSERT_HEAD(&e->calls, c, entry);
-	if (failed(bad = outgoing_init(&c->out, r->url, r->field, e->allow_plain)) ||
-	    failed(bad = set_call(c)) || failed(bad = set_body(c)) ||
+	if (failed(bad = outgoing_init(&c->out, r->url, r->field, e->plain)) ||
+	    failed(bad = set_call(c, r->method)) || failed(bad = set_body(c)) ||
 	    failed(bad = set_timer(c, or_default(r->total_ms, UPSTREAM_TOTAL_MS)))) {
 		call_free(c);
 		return bad;

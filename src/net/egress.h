@@ -1,5 +1,5 @@
 /*
- * egress.h - HTTPS requests to providers, one multi handle a loop. Hides libcurl.
+ * egress.h - HTTPS requests to providers and other services, one multi handle a loop. Hides libcurl.
  *
  * TLS is verified (name and chain), redirects are not followed, no proxy or .netrc of the
  * environment counts, identity encoding only. Connections are kept for later calls. Nothing is ever sent twice: who wants to retry starts another call, and
@@ -18,10 +18,17 @@
 struct egress;	    /* one a loop */
 struct egress_call; /* one request */
 
+/* Whom we may talk to without TLS. */
+enum egress_plain {
+	EGRESS_PLAIN_NEVER,
+	EGRESS_PLAIN_LOOPBACK, /* addresses of loopback, as numbers: no resolver has a say in it */
+	EGRESS_PLAIN_ANY,      /* local mode only */
+};
+
 struct egress_options {
 	uv_loop_t *loop;
 	const char *ca_file; /* PEM bundle, read now; the only roots that count. NULL: none do */
-	bool allow_plain;    /* http:// too (local mode only) */
+	enum egress_plain plain;
 };
 /* Errors: NOMEM; SYSTEM (CA file, or a libcurl that cannot do what we ask of it). */
 MUST_USE struct err egress_new(struct egress **out, const struct egress_options *opt);
@@ -57,10 +64,13 @@ struct egress_ops {
 	void (*on_done)(void *ctx, struct egress_call *c, enum egress_fault fault);
 };
 
+enum egress_method { EGRESS_POST, EGRESS_GET };
+
 struct egress_request {
+	enum egress_method method;
 	const char *url;
 	const char *const *field; /* "Name: value" lines, NULL-terminated; copied */
-	struct span body;	  /* POST body; must outlive the call */
+	struct span body;	  /* of a POST; must outlive the call */
 	/* Deadlines; 0: the UPSTREAM_* ones of core/limits.h. */
 	uint32_t connect_ms;	/* until a connection stands, name look-up and TLS included */
 	uint32_t first_byte_ms; /* from then until the whole final response head */
@@ -76,8 +86,9 @@ struct egress_request {
 	void *ctx;
 };
 /*
- * Starts a POST. No callback comes before this has returned; on_done tells what went wrong later.
- * Errors: MALFORMED (URL, or a control byte in a field), NOMEM, SYSTEM; *out is NULL then.
+ * Starts a request. No callback comes before this has returned; on_done tells what went wrong later.
+ * Errors: MALFORMED (URL, a control byte in a field, a GET with a body), NOMEM, SYSTEM; *out is NULL
+ * then.
  */
 MUST_USE struct err
 egress_start(struct egress *e, const struct egress_request *r, struct egress_call **out);

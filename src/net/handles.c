@@ -70,7 +70,6 @@ set_policy(CURL *h, struct multi *m, struct roots *roots, bool allow_plain,
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait on the loop for a resolver's thread */
-	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_PREREQFUNCTION, calls->connected);
 	SET(CURLOPT_READFUNCTION, calls->read);
 	SET(CURLOPT_HEADERFUNCTION, calls->header);

@@ -1,12 +1,24 @@
 #include "net/outgoing.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/span.h"
 #include "core/wipe.h"
+#include "net/listen.h"
+
+static bool
+may_go(const char *scheme, const char *host, enum egress_plain plain)
+{
+	if (span_eq(span_str(scheme), SPAN_LIT("https")))
+		return true;
+	return span_eq(span_str(scheme), SPAN_LIT("http")) &&
+	    (plain == EGRESS_PLAIN_ANY ||
+		(plain == EGRESS_PLAIN_LOOPBACK && listen_is_loopback(span_str(host))));
+}
 
 static struct err
-take_url(struct outgoing *o, const char *url, bool allow_plain)
+take_url(struct outgoing *o, const char *url, enum egress_plain plain)
 {
 	char *host = NULL, *scheme = NULL;
 	struct span name;
@@ -16,13 +28,11 @@ take_url(struct outgoing *o, const char *url, bool allow_plain)
 		return FAIL(NOMEM, "egress: memory");
 	good = curl_url_set(o->url, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
 	    curl_url_get(o->url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-	    curl_url_get(o->url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-	    (span_eq(span_str(scheme), SPAN_LIT("https")) ||
-		(allow_plain && span_eq(span_str(scheme), SPAN_LIT("http"))));
+	    curl_url_get(o->url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
 	name = span_str(host);
 	if (name.n > 1 && name.p[0] == '[')
 		name = span_cut(name, 1, name.n - 1);
-	good = good && name.n < sizeof(o->host);
+	good = good && name.n < sizeof(o->host) && may_go(scheme, host, plain);
 	if (good)
 		memcpy(o->host, name.p, name.n);
 	curl_free(host);
@@ -46,10 +56,11 @@ add_field(struct outgoing *o, const char *line)
 }
 
 struct err
-outgoing_init(struct outgoing *o, const char *url, const char *const *field, bool allow_plain)
+outgoing_init(
+    struct outgoing *o, const char *url, const char *const *field, enum egress_plain plain)
 {
 	*o = (struct outgoing){ 0 };
-	TRY(take_url(o, url, allow_plain));
+	TRY(take_url(o, url, plain));
 	/* We hash what comes, so it must come as it is; and a large body waits for no 100. */
 	TRY(add_field(o, "Accept-Encoding: identity"));
 	TRY(add_field(o, "Expect:"));

@@ -5,10 +5,10 @@
 #ifndef NET_OUTGOING_H
 #define NET_OUTGOING_H
 
-#include <stdbool.h>
 #include <curl/curl.h>
 
 #include "core/err.h"
+#include "net/egress.h"
 
 struct outgoing {
 	CURLU *url;
@@ -17,12 +17,12 @@ struct outgoing {
 };
 
 /*
- * https only, and http if allow_plain; no user or password in the URL; no control byte in a field
+ * https only, and http where `plain` lets it; no user or password in the URL; no control byte in a field
  * line (field is NULL-terminated). Adds the fields that every request of ours has.
  * Errors: MALFORMED, NOMEM; outgoing_fini() is due after them too.
  */
-MUST_USE struct err
-outgoing_init(struct outgoing *o, const char *url, const char *const *field, bool allow_plain);
+MUST_USE struct err outgoing_init(
+    struct outgoing *o, const char *url, const char *const *field, enum egress_plain plain);
 void outgoing_fini(struct outgoing *o);
 
 #endif

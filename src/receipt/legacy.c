@@ -277,59 +277,54 @@ output_hash(struct output *o, bool finish_is_tool_calls, uint8_t out[static KECC
 	return e;
 }
 
+/* A uint256. */
+static void
+absorb_number(struct keccak *k, uint64_t v)
+{
+	uint8_t number[32] = { 0 };
+
+	for (int i = 0; i < 8; i++)
+		number[31 - i] = (uint8_t)(v >> (8 * i));
+	keccak_update(k, span_of(number, sizeof(number)));
+}
+
 void
 legacy_message(const uint8_t request_hash[static KECCAK_LEN],
     const uint8_t output_hash[static KECCAK_LEN], uint64_t timestamp_unix_s,
     uint8_t out[static KECCAK_LEN])
 {
-	uint8_t number[32] = { 0 };
 	struct keccak k;
 
-	for (int i = 0; i < 8; i++)
-		number[31 - i] = (uint8_t)(timestamp_unix_s >> (8 * i));
 	keccak_init(&k);
 	keccak_update(&k, span_of(request_hash, KECCAK_LEN));
 	keccak_update(&k, span_of(output_hash, KECCAK_LEN));
-	keccak_update(&k, span_of(number, sizeof(number)));
+	absorb_number(&k, timestamp_unix_s);
 	keccak_final(&k, out);
 }
 
-static const char hex_digits[] = "0123456789abcdef";
-
-/* "0x" and two lower-case digits a byte, without a NUL. */
-static void
-put_hex(char *out, const uint8_t *bytes, size_t n)
+void
+legacy_heartbeat(const uint8_t tee_id[static KECCAK_LEN], uint64_t timestamp_unix_s,
+    uint8_t out[static KECCAK_LEN])
 {
-	out[0] = '0';
-	out[1] = 'x';
-	for (size_t i = 0; i < n; i++) {
-		out[2 + 2 * i] = hex_digits[bytes[i] >> 4];
-		out[3 + 2 * i] = hex_digits[bytes[i] & 15];
-	}
+	struct keccak k;
+
+	keccak_init(&k);
+	keccak_update(&k, span_of(tee_id, KECCAK_LEN));
+	absorb_number(&k, timestamp_unix_s);
+	keccak_final(&k, out);
 }
 
 void
 legacy_tee_id(struct span spki_der, char out[static TEE_ID_LEN])
 {
+	static const char digits[] = "0123456789abcdef";
 	uint8_t hash[KECCAK_LEN];
 
 	keccak_256(spki_der, hash);
-	put_hex(out, hash, sizeof(hash));
-}
-
-void
-legacy_address(const uint8_t point[static 64], char out[static ADDRESS_LEN])
-{
-	uint8_t hash[KECCAK_LEN];
-
-	keccak_256(span_of(point, 64), hash);
-	put_hex(out, hash + 12, 20);
-	/* EIP-55: a letter is upper case where the hash of the lower-case digits is 8 or more. */
-	keccak_256(span_of(out + 2, ADDRESS_LEN - 2), hash);
-	for (size_t i = 0; i < ADDRESS_LEN - 2; i++) {
-		uint8_t nibble = i % 2 == 0 ? hash[i / 2] >> 4 : hash[i / 2] & 15;
-
-		if (nibble >= 8 && out[2 + i] >= 'a')
-			out[2 + i] = (char)(out[2 + i] - 'a' + 'A');
+	out[0] = '0';
+	out[1] = 'x';
+	for (size_t i = 0; i < KECCAK_LEN; i++) {
+		out[2 + 2 * i] = digits[hash[i] >> 4];
+		out[3 + 2 * i] = digits[hash[i] & 15];
 	}
 }

@@ -63,13 +63,16 @@ void legacy_message(const uint8_t request_hash[static KECCAK_LEN],
     const uint8_t output_hash[static KECCAK_LEN], uint64_t timestamp_unix_s,
     uint8_t out[static KECCAK_LEN]);
 
+/*
+ * keccak256(tee_id || uint256_be(timestamp)): what PSS signs of a heartbeat. opengradient.md 7.
+ * tee_id	its bytes: keccak256(SPKI DER)
+ */
+void legacy_heartbeat(const uint8_t tee_id[static KECCAK_LEN], uint64_t timestamp_unix_s,
+    uint8_t out[static KECCAK_LEN]);
+
 /* tee_id: "0x" and 64 lower-case hex digits of keccak256(SPKI DER); no NUL. */
 enum { TEE_ID_LEN = 66 };
 void legacy_tee_id(struct span spki_der, char out[static TEE_ID_LEN]);
-
-/* An EIP-55 checksum address from the 64-byte uncompressed point of a secp256k1 key; no NUL. */
-enum { ADDRESS_LEN = 42 };
-void legacy_address(const uint8_t point[static 64], char out[static ADDRESS_LEN]);
 
 /*
  * The five fields as read from an answer (body, or final event of a stream).

@@ -21,6 +21,16 @@ for (const [rule, args, env, named] of [
 	['a malformed environment twin', [], { TEE_GATEWAY_LOOPS: 'many' }, /TEE_GATEWAY_LOOPS/],
 	['a malformed API_SERVER_PORT', [], { API_SERVER_PORT: 'http' }, /API_SERVER_PORT/],
 	['a base URL that is none', [], { OPENAI_BASE_URL: 'ftp://x' }, /OPENAI_BASE_URL/],
+	['an address that is none', [], { EVM_PAYMENT_ADDRESS: '0x12' }, /EVM_PAYMENT_ADDRESS.*0x12/],
+	['an address whose checksum does not fit', [],
+		{ EVM_PAYMENT_ADDRESS: '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD' }, /EVM_PAYMENT_ADDRESS/],
+	['a facilitator that is none', [], { FACILITATOR_URL: 'facilitator.example' }, /FACILITATOR_URL/],
+	['a public URL with a query', [], { PUBLIC_URL: 'https://a.example/?x' }, /PUBLIC_URL/],
+	['neither on nor off', [], { TEE_GATEWAY_PAYMENTS: 'yes' }, /TEE_GATEWAY_PAYMENTS.*yes.*on or off/],
+	['a price source that is none', [], { TEE_GATEWAY_PRICE_URL: 'x' }, /TEE_GATEWAY_PRICE_URL/],
+	['a price with an exponent', [], { TEE_GATEWAY_FIXED_PRICE_USD: '1e-3' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
+	['a price of nothing', [], { TEE_GATEWAY_FIXED_PRICE_USD: '0.000' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
+	['payments, which are not there yet', [], { TEE_GATEWAY_PAYMENTS: 'on' }, /TEE_GATEWAY_PAYMENTS.*not offered/],
 ])
 	test(`A1: ${rule} is exit 2 and one line that names it`, async () => {
 		const { code, stdout, stderr } = await runGateway(args, env);

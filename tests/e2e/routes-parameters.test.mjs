@@ -12,7 +12,7 @@ const base = { model: 'echo', messages };
 before(async () => {
 	fake = await startFakeOpenAI();
 	gateway = await startGateway({ env: fake.env });
-	bare = await startGateway({ loops: 1 });
+	bare = await startGateway({ loops: 1, env: { NOUS_API_KEY: 'of-another' } });
 });
 
 after(async () => {

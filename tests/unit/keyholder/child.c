@@ -229,13 +229,16 @@ assert_refused(int i, enum key_type type)
 }
 
 static void
-assert_provisioned(int i)
+assert_provisioned(int i, struct span want)
 {
+	struct key_provisioned p;
 	struct buf b;
 
 	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
-	assert_int_equal(key_provisioned_fetch(&b, end[i], PATIENCE_MS).code, ERR_OK);
-	assert_true(span_eq(buf_span(&b), span_of(secret, sizeof(secret))));
+	assert_int_equal(key_provisioned_fetch(&b, &p, end[i], PATIENCE_MS).code, ERR_OK);
+	assert_true(span_eq(p.bytes, want));
+	assert_true(p.open);
+	assert_int_equal(p.seal_signature.n, PSS_SIG_LEN);
 	buf_fini(&b);
 }
 
@@ -249,7 +252,7 @@ provisioned_in_order(void **state)
 	assert_refused(0, KEY_IDENTITY);
 	assert_refused(0, KEY_PROVISIONED);
 	assert_int_equal(key_identity_fetch(&id, end[1], PATIENCE_MS).code, ERR_OK);
-	assert_provisioned(1);
+	assert_provisioned(1, span_of(secret, sizeof(secret)));
 	assert_refused(1, KEY_PROVISIONED);
 	assert_serves(1);
 	key_identity_fini(&id);
@@ -261,7 +264,7 @@ nothing_provisioned(void **state)
 	struct key_identity id;
 
 	assert_int_equal(key_identity_fetch(&id, end[0], PATIENCE_MS).code, ERR_OK);
-	assert_refused(0, KEY_PROVISIONED);
+	assert_provisioned(0, SPAN_NONE);
 	key_identity_fini(&id);
 }
 
@@ -285,7 +288,7 @@ new_worker(void **state)
 	for (int i = 0; i < CHANNELS; i++)
 		close(theirs[i]);
 	assert_int_equal(key_identity_fetch(&after, end[0], PATIENCE_MS).code, ERR_OK);
-	assert_provisioned(0);
+	assert_provisioned(0, span_of(secret, sizeof(secret)));
 	assert_memory_equal(before.tee_id, after.tee_id, sizeof(before.tee_id));
 	assert_true(span_eq(buf_span(&before.receipt_spki), buf_span(&after.receipt_spki)));
 	assert_true(span_eq(buf_span(&before.tls_cert), buf_span(&after.tls_cert)));

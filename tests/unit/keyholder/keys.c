@@ -104,6 +104,48 @@ chats(void **state)
 }
 
 static const struct {
+	const char *rule;
+	uint64_t now;
+	uint32_t buffer_s;
+	enum err_code want;
+} beats[] = {
+	{ "K3: the usual buffer", NOW, 300, ERR_OK },
+	{ "K3: none", NOW, 0, ERR_OK },
+	{ "K3: the largest", NOW, 1500, ERR_OK },
+	{ "K3: a larger one", NOW, 1501, ERR_REFUSED },
+	{ "no time before 1970", 299, 300, ERR_REFUSED },
+};
+
+/* opengradient.md 7; the layout of the message is held against the vectors in receipt/legacy.c. */
+static void
+heartbeats(void **state)
+{
+	for (size_t i = 0; i < sizeof(beats) / sizeof(beats[0]); i++) {
+		struct key_request r = { .type = KEY_HEARTBEAT, .buffer_s = beats[i].buffer_s };
+		uint8_t id[KECCAK_LEN], msg[KECCAK_LEN];
+		struct key_heartbeat h;
+		struct buf answer;
+
+		buf_init(&answer, 1024);
+		if (keys_answer(keys, &r, beats[i].now, &answer).code != beats[i].want)
+			fail_msg("%s", beats[i].rule);
+		if (beats[i].want == ERR_OK) {
+			assert_int_equal(key_heartbeat_parse(&h, buf_span(&answer)).code, ERR_OK);
+			assert_int_equal(h.timestamp_unix_s, beats[i].now - beats[i].buffer_s);
+			keccak_256(facts.signing_spki, id);
+			legacy_heartbeat(id, h.timestamp_unix_s, msg);
+			assert_int_equal(pss_verify(signing, span_of(msg, sizeof(msg)),
+					     span_of(h.signature, PSS_SIG_LEN))
+					     .code,
+			    ERR_OK);
+		} else {
+			assert_int_equal(answer.n, 0);
+		}
+		buf_fini(&answer);
+	}
+}
+
+static const struct {
 	const char *rule, *members;
 	enum err_code want;
 } receipts[] = {
@@ -175,6 +217,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(identity_is_one),
 		cmocka_unit_test(chats),
+		cmocka_unit_test(heartbeats),
 		cmocka_unit_test(receipt_members),
 		cmocka_unit_test(configuration),
 	};

@@ -72,6 +72,36 @@ text_requests(void **state)
 	}
 }
 
+static void
+heartbeat_layout(void **state)
+{
+	struct key_request r = { .type = KEY_HEARTBEAT, .ticket = 7, .buffer_s = 1500 }, back;
+	struct key_heartbeat h = { .timestamp_unix_s = 1747000000 }, same;
+
+	key_request_put(&b, &r);
+	assert_int_equal(b.n, HEADER + 2);
+	assert_memory_equal(b.p + HEADER, "\x05\xdc", 2);
+	assert_int_equal(key_request_parse(&back, buf_span(&b)).code, ERR_OK);
+	assert_int_equal(back.type, KEY_HEARTBEAT);
+	assert_int_equal(back.buffer_s, 1500);
+	/* K3: 0 to 1500. */
+	b.p[HEADER + 1]++;
+	assert_int_equal(key_request_parse(&back, buf_span(&b)).code, ERR_MALFORMED);
+
+	buf_clear(&b);
+	memset(h.signature, 0xcc, sizeof(h.signature));
+	key_heartbeat_put(&b, &h);
+	assert_int_equal(b.n, 8 + PSS_SIG_LEN);
+	assert_int_equal(key_heartbeat_parse(&same, buf_span(&b)).code, ERR_OK);
+	assert_int_equal(same.timestamp_unix_s, h.timestamp_unix_s);
+	assert_memory_equal(same.signature, h.signature, PSS_SIG_LEN);
+	for (size_t n = 0; n < b.n; n++)
+		assert_int_equal(
+		    key_heartbeat_parse(&same, span_cut(buf_span(&b), 0, n)).code, ERR_MALFORMED);
+	buf_put_byte(&b, 0);
+	assert_int_equal(key_heartbeat_parse(&same, buf_span(&b)).code, ERR_MALFORMED);
+}
+
 /* A request of this version, type and number of further bytes. */
 static const struct {
 	const char *rule;
@@ -100,7 +130,19 @@ static const struct {
 	{ "attest over a longer one", 1, KEY_ATTEST, ATTEST_NONCE_MAX_BYTES + 1, ERR_MALFORMED },
 	{ "own takes nothing", 1, KEY_OWN, 0, ERR_OK },
 	{ "own with a byte", 1, KEY_OWN, 1, ERR_MALFORMED },
-	{ "no such type: 8", 1, 8, 1, ERR_MALFORMED },
+	{ "unseal nothing", 1, KEY_UNSEAL, 0, ERR_MALFORMED },
+	{ "unseal the longest", 1, KEY_UNSEAL, PROVISION_MAX_BYTES, ERR_OK },
+	{ "unseal more", 1, KEY_UNSEAL, PROVISION_MAX_BYTES + 1, ERR_MALFORMED },
+	{ "provision nothing", 1, KEY_PROVISION, 0, ERR_MALFORMED },
+	{ "provision the longest", 1, KEY_PROVISION, PROVISION_MAX_BYTES, ERR_OK },
+	{ "provision more", 1, KEY_PROVISION, PROVISION_MAX_BYTES + 1, ERR_MALFORMED },
+	{ "a heartbeat has 2 bytes", 1, KEY_HEARTBEAT, 2, ERR_OK },
+	{ "a heartbeat with one too few", 1, KEY_HEARTBEAT, 1, ERR_MALFORMED },
+	{ "a heartbeat with one too many", 1, KEY_HEARTBEAT, 3, ERR_MALFORMED },
+	{ "a hash has 32 bytes", 1, KEY_APP_HASH, 32, ERR_OK },
+	{ "a hash with one too few", 1, KEY_APP_HASH, 31, ERR_MALFORMED },
+	{ "a hash with one too many", 1, KEY_APP_HASH, 33, ERR_MALFORMED },
+	{ "no such type: 12", 1, 12, 1, ERR_MALFORMED },
 	{ "an answer is no request", 1, 0x80 | KEY_CHAT, CHAT, ERR_MALFORMED },
 	{ "version 0", 0, KEY_IDENTITY, 0, ERR_MALFORMED },
 	{ "version 2", 2, KEY_IDENTITY, 0, ERR_MALFORMED },
@@ -187,7 +229,9 @@ static const struct {
 	{ "what was provisioned", 0x85, 0, 1, ERR_OK },
 	{ "a document", 0x86, 0, 1, ERR_OK },
 	{ "no document and no error", 0x86, 0, 0, ERR_MALFORMED },
-	{ "no such type", 0x88, 0, 1, ERR_MALFORMED },
+	{ "what was sealed, or that it was provisioned", 0x88, 0, 1, ERR_OK },
+	{ "neither", 0x89, 0, 0, ERR_MALFORMED },
+	{ "no such type", 0x8c, 0, 1, ERR_MALFORMED },
 };
 
 static void
@@ -247,6 +291,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(chat_layout),
 		ROW(text_requests),
+		ROW(heartbeat_layout),
+		ROW(heartbeat_layout),
 		ROW(request_lengths),
 		ROW(cut_short),
 		ROW(answers),

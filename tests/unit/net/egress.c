@@ -122,7 +122,7 @@ test_framing(void **state)
 		struct probe p = { 0 };
 
 		print_message("%s\n", row->rule);
-		probe_open(NULL, true);
+		probe_open(NULL, EGRESS_PLAIN_ANY);
 		probe_call(&p, HOST, s->port, (struct egress_request){ .body = SPAN_LIT("{}") });
 		assert_int_equal(p.dones, 1);
 		assert_int_equal(p.fault, row->fault);
@@ -170,7 +170,7 @@ test_request_bytes(void **state)
 
 	for (size_t i = 0; i < sizeof(body); i++)
 		body[i] = (uint8_t)(i * 2654435761u >> 24);
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	probe_call(
 	    &p, HOST, s->port, (struct egress_request){ .body = span_of(body, sizeof(body)) });
 	assert_int_equal(p.fault, EGRESS_NONE);
@@ -189,6 +189,50 @@ test_request_bytes(void **state)
 	stub_stop(s);
 }
 
+/* A handle that served one method serves another, and nothing of the first is left. */
+static void
+test_get(void **state)
+{
+	static const struct {
+		const char *rule;
+		enum egress_method method;
+		const char *line, *body;
+	} turns[] = {
+		{ "a GET", EGRESS_GET, "GET /v1/chat HTTP/1.1\r\n", "" },
+		{ "a POST after a GET", EGRESS_POST, "POST /v1/chat HTTP/1.1\r\n", "{\"a\":1}" },
+		{ "a GET after a POST", EGRESS_GET, "GET /v1/chat HTTP/1.1\r\n", "" },
+		{ "a POST of nothing", EGRESS_POST, "POST /v1/chat HTTP/1.1\r\n", "" },
+	};
+	struct stub *s = stub_start(play_echo, NULL, NULL);
+
+	probe_open(NULL, EGRESS_PLAIN_ANY);
+	for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
+		struct probe p = { 0 };
+		struct span got;
+		size_t head;
+
+		print_message("%s\n", turns[i].rule);
+		probe_call(&p, HOST, s->port,
+		    (struct egress_request){
+			.method = turns[i].method, .body = span_str(turns[i].body) });
+		assert_int_equal(p.fault, EGRESS_NONE);
+		got = buf_span(&p.body);
+		head = span_find(got, SPAN_LIT("\r\n\r\n"), 0);
+		assert_true(span_starts(got, span_str(turns[i].line)));
+		assert_true(span_eq(span_cut(got, head + 4, got.n), span_str(turns[i].body)));
+		got = span_cut(got, 0, head);
+		assert_true(
+		    span_find(got, SPAN_LIT("\r\nAuthorization: Bearer sk-test"), 0) < head);
+		assert_int_equal(span_find(got, SPAN_LIT("\r\nContent-Length: "), 0) != SIZE_MAX,
+		    turns[i].method == EGRESS_POST);
+		assert_true(span_find(got, SPAN_LIT("Transfer-Encoding"), 0) == SIZE_MAX);
+		probe_fini(&p);
+	}
+	probe_close();
+	assert_int_equal(s->links, 1);
+	stub_stop(s);
+}
+
 static void
 test_environment_is_ignored(void **state)
 {
@@ -202,7 +246,7 @@ test_environment_is_ignored(void **state)
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", proxy->port);
 	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++)
 		setenv(name[i], url, 1);
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	probe_call(&p, HOST, s->port, (struct egress_request){ .body = SPAN_LIT("{}") });
 	assert_int_equal(p.fault, EGRESS_NONE);
 	assert_int_equal(s->requests, 1);
@@ -238,19 +282,70 @@ test_refused_at_start(void **state)
 		};
 
 		print_message("%s\n", refused[i].rule);
-		probe_open(NULL, true);
+		probe_open(NULL, EGRESS_PLAIN_ANY);
 		assert_int_equal(egress_start(probe_egress, &r, &c).code, ERR_MALFORMED);
 		assert_null(c);
 		probe_close();
 	}
 	{
+		const struct egress_request r = { .method = EGRESS_GET,
+			.url = "http://127.0.0.1/",
+			.field = probe_fields,
+			.body = SPAN_LIT("{}"),
+			.ops = &probe_ops };
+
+		print_message("a GET with a body\n");
+		probe_open(NULL, EGRESS_PLAIN_ANY);
+		assert_int_equal(egress_start(probe_egress, &r, &c).code, ERR_MALFORMED);
+		assert_null(c);
+		probe_close();
+	}
+}
+
+static const struct {
+	const char *rule;
+	enum egress_plain plain;
+	const char *url;
+	enum err_code want;
+} plain_rows[] = {
+	{ "never: not even loopback", EGRESS_PLAIN_NEVER, "http://127.0.0.1/", ERR_MALFORMED },
+	{ "never: https goes", EGRESS_PLAIN_NEVER, "https://example.com/", ERR_OK },
+	{ "any: a name", EGRESS_PLAIN_ANY, "http://example.com/", ERR_OK },
+	{ "loopback: 127.0.0.1", EGRESS_PLAIN_LOOPBACK, "http://127.0.0.1:8080/", ERR_OK },
+	{ "loopback: all of 127/8", EGRESS_PLAIN_LOOPBACK, "http://127.255.3.4/", ERR_OK },
+	{ "loopback: ::1", EGRESS_PLAIN_LOOPBACK, "http://[::1]:8080/", ERR_OK },
+	{ "loopback: https anywhere", EGRESS_PLAIN_LOOPBACK, "https://example.com/", ERR_OK },
+	{ "loopback: a short form is read as libcurl reads it", EGRESS_PLAIN_LOOPBACK,
+	    "http://127.1/", ERR_OK },
+	{ "loopback: another address", EGRESS_PLAIN_LOOPBACK, "http://10.0.0.1/", ERR_MALFORMED },
+	{ "loopback: another address as one number", EGRESS_PLAIN_LOOPBACK, "http://167772161/",
+	    ERR_MALFORMED },
+	{ "loopback: the unspecified address", EGRESS_PLAIN_LOOPBACK, "http://0.0.0.0/",
+	    ERR_MALFORMED },
+	{ "loopback: another IPv6 address", EGRESS_PLAIN_LOOPBACK, "http://[::2]/", ERR_MALFORMED },
+	{ "loopback: no name, whatever it means", EGRESS_PLAIN_LOOPBACK, "http://localhost/",
+	    ERR_MALFORMED },
+	{ "loopback: a name that looks like an address", EGRESS_PLAIN_LOOPBACK,
+	    "http://127.0.0.1.example.com/", ERR_MALFORMED },
+	{ "loopback: an address before the @", EGRESS_PLAIN_LOOPBACK,
+	    "http://127.0.0.1@example.com/", ERR_MALFORMED },
+};
+
+static void
+test_plain(void **state)
+{
+	struct egress_call *c;
+
+	for (size_t i = 0; i < sizeof(plain_rows) / sizeof(plain_rows[0]); i++) {
 		const struct egress_request r = {
-			.url = "http://127.0.0.1/", .field = probe_fields, .ops = &probe_ops
+			.url = plain_rows[i].url, .field = probe_fields, .ops = &probe_ops
 		};
 
-		print_message("plain http outside local mode\n");
-		probe_open(NULL, false);
-		assert_int_equal(egress_start(probe_egress, &r, &c).code, ERR_MALFORMED);
+		print_message("%s\n", plain_rows[i].rule);
+		probe_open(NULL, plain_rows[i].plain);
+		assert_int_equal(egress_start(probe_egress, &r, &c).code, plain_rows[i].want);
+		if (c != NULL) /* before the loop sees it: nothing is sent */
+			egress_cancel(c);
 		probe_close();
 	}
 }
@@ -297,7 +392,7 @@ test_head_bounds(void **state)
 		struct probe p = { 0 };
 
 		print_message("%s\n", heads[i].rule);
-		probe_open(NULL, true);
+		probe_open(NULL, EGRESS_PLAIN_ANY);
 		probe_call(&p, HOST, s->port, (struct egress_request){ .first_byte_ms = 500 });
 		assert_int_equal(
 		    p.fault == EGRESS_TIMEOUT ? EGRESS_BROKEN : p.fault, heads[i].fault);
@@ -343,7 +438,7 @@ test_fields(void **state)
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", s->port);
 	r.url = url;
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	assert_int_equal(egress_start(probe_egress, &r, &c).code, ERR_OK);
 	assert_null(egress_peer(c));
 	assert_null(egress_field(c, "retry-after").p);
@@ -403,7 +498,7 @@ test_deadlines(void **state)
 		uint64_t began;
 
 		print_message("%s\n", late[i].rule);
-		probe_open(NULL, true);
+		probe_open(NULL, EGRESS_PLAIN_ANY);
 		began = uv_now(&probe_loop);
 		probe_call(&p, HOST, s->port, late[i].r);
 		assert_int_equal(p.dones, 1);
@@ -425,7 +520,7 @@ test_not_reached(void **state)
 	int fd = stub_port(&port), filler[8];
 
 	print_message("a refused port\n");
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	probe_call(&p, HOST, port, (struct egress_request){ 0 });
 	assert_int_equal(p.fault, EGRESS_CONNECT);
 	assert_int_equal(p.heads, 0);
@@ -504,7 +599,7 @@ test_pauses(void **state)
 		struct probe p = { .pauses = how[i].pauses, .pause_ms = how[i].pause_ms };
 
 		print_message("%s\n", how[i].rule);
-		probe_open(NULL, true);
+		probe_open(NULL, EGRESS_PLAIN_ANY);
 		probe_call(&p, HOST, s->port, (struct egress_request){ .gap_ms = 200 });
 		assert_int_equal(p.fault, EGRESS_NONE);
 		assert_int_equal(p.pauses, 0);
@@ -521,7 +616,7 @@ test_pause_ends_by_total(void **state)
 	struct stub *s = stub_start(play_long, NULL, NULL);
 	struct probe p = { .pauses = 1, .pause_ms = 60000 };
 
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	probe_call(&p, HOST, s->port, (struct egress_request){ .gap_ms = 20, .total_ms = 120 });
 	assert_int_equal(p.fault, EGRESS_TIMEOUT);
 	probe_fini(&p);
@@ -554,7 +649,7 @@ test_pause_reaches_the_upstream(void **state)
 	struct stub *s = stub_start(play_flood, &sent, NULL);
 	struct probe p = { .pauses = 1, .pause_ms = 800 };
 
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	probe_call(&p, HOST, s->port, (struct egress_request){ .gap_ms = 5000 });
 	assert_int_equal(p.fault, EGRESS_NONE);
 	assert_int_equal(p.body.n, sent);
@@ -585,7 +680,7 @@ test_cancel_in_callbacks(void **state)
 		struct probe p = { .cancel_at = when[i].at, .pauses = when[i].pauses };
 
 		print_message("%s\n", when[i].rule);
-		probe_open(NULL, true);
+		probe_open(NULL, EGRESS_PLAIN_ANY);
 		probe_call(&p, HOST, s->port, (struct egress_request){ 0 });
 		assert_int_equal(p.heads, when[i].heads);
 		if (when[i].dones == 0)
@@ -605,7 +700,7 @@ test_cancel_another(void **state)
 	uint8_t *body = calloc(1, LONG_BYTES);
 	struct probe victim = { 0 }, p = { .cancel_at = CANCEL_AT_HEAD, .victim = &victim };
 
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	probe_init(&victim);
 	probe_init(&p);
 	assert_int_equal(probe_start(&p, HOST, s->port, (struct egress_request){ 0 }).code, ERR_OK);
@@ -632,7 +727,7 @@ test_cancel_outside(void **state)
 	struct stub *s = stub_start(play_long, NULL, NULL);
 	struct probe fresh = { 0 }, sent = { 0 }, paused = { .pauses = 1, .pause_ms = 60000 };
 
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	print_message("before the loop saw it\n");
 	probe_init(&fresh);
 	assert_int_equal(
@@ -679,7 +774,7 @@ test_many_at_once(void **state)
 	static struct probe p[MANY];
 	struct stub *s = stub_start(play_echo, NULL, NULL);
 
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	for (int round = 0; round < 2; round++) {
 		memset(p, 0, sizeof(p));
 		for (size_t i = 0; i < MANY; i++) {
@@ -754,7 +849,7 @@ test_idle_bound(void **state)
 	struct stub *s = stub_start(play_gated, NULL, NULL);
 
 	assert_int_equal(pthread_barrier_init(&gate, NULL, MANY), 0);
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	gated = true;
 	assert_int_equal(run_many(s, MANY), MANY);
 	gated = false;
@@ -790,7 +885,7 @@ test_no_retry_on_a_reused_connection(void **state)
 		struct probe first = { 0 }, second = { 0 };
 
 		print_message("FLT-04: %s\n", ends[i] == END_FIN ? "FIN" : "RST");
-		probe_open(NULL, true);
+		probe_open(NULL, EGRESS_PLAIN_ANY);
 		probe_call(
 		    &first, HOST, s->port, (struct egress_request){ .body = SPAN_LIT("{}") });
 		assert_int_equal(first.fault, EGRESS_NONE);
@@ -827,7 +922,7 @@ test_extra_answer(void **state)
 	struct stub *s = stub_start(play_extra, NULL, NULL);
 	struct probe first = { 0 }, second = { 0 };
 
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	probe_call(&first, HOST, s->port, (struct egress_request){ .body = SPAN_LIT("{}") });
 	assert_true(span_eq(buf_span(&first.body), SPAN_LIT("one")));
 	probe_call(&second, HOST, s->port, (struct egress_request){ .body = SPAN_LIT("{}") });
@@ -846,7 +941,7 @@ test_shutdown_under_way(void **state)
 	static struct probe p[MANY];
 	struct stub *s = stub_start(play_long, NULL, NULL);
 
-	probe_open(NULL, true);
+	probe_open(NULL, EGRESS_PLAIN_ANY);
 	for (size_t i = 0; i < MANY; i++) {
 		p[i].pauses = 1;
 		p[i].pause_ms = 60000;
@@ -869,8 +964,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_framing),
 		cmocka_unit_test(test_request_bytes),
+		cmocka_unit_test(test_get),
 		cmocka_unit_test(test_environment_is_ignored),
 		cmocka_unit_test(test_refused_at_start),
+		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_head_bounds),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_deadlines),

@@ -308,7 +308,7 @@ test_ends(void **state)
 		struct probe p = { 0 };
 
 		print_message("%s\n", rows[i].rule);
-		probe_open(ca.file, false);
+		probe_open(ca.file, EGRESS_PLAIN_NEVER);
 		probe_call(&p, NAME, s->port,
 		    (struct egress_request){ .body = SPAN_LIT("{}"),
 			.gap_ms = 1000,
@@ -372,7 +372,7 @@ test_one_connection(void **state)
 	SSL_CTX *tls;
 	struct stub *s = start_h2(play_every_other, &resets, &tls);
 
-	probe_open(ca.file, false);
+	probe_open(ca.file, EGRESS_PLAIN_NEVER);
 	for (size_t i = 0; i < MANY; i++) {
 		probe_init(&p[i]);
 		/* The odd ones get a head, and no more. */
@@ -409,7 +409,7 @@ test_pausing_calls_stay_apart(void **state)
 	SSL_CTX *tls;
 	struct stub *s = start_h2(play_every_other, &resets, &tls);
 
-	probe_open(ca.file, false);
+	probe_open(ca.file, EGRESS_PLAIN_NEVER);
 	probe_call(&shared, NAME, s->port,
 	    (struct egress_request){ .body = SPAN_LIT("{}"), .never_pauses = true });
 	assert_true(span_eq(buf_span(&shared.body), SPAN_LIT("h2")));

@@ -179,9 +179,9 @@ probe_fini(struct probe *p)
 }
 
 static inline void
-probe_open(const char *ca_file, bool allow_plain)
+probe_open(const char *ca_file, enum egress_plain plain)
 {
-	const struct egress_options opt = { &probe_loop, ca_file, allow_plain };
+	const struct egress_options opt = { &probe_loop, ca_file, plain };
 
 	assert_int_equal(uv_loop_init(&probe_loop), 0);
 	assert_int_equal(egress_new(&probe_egress, &opt).code, ERR_OK);

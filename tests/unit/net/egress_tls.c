@@ -71,7 +71,7 @@ test_record(void **state)
 
 		print_message("%s\n", how[i].rule);
 		SSL_CTX_set_max_proto_version(tls, how[i].max_version);
-		probe_open(ours.file, false);
+		probe_open(ours.file, EGRESS_PLAIN_NEVER);
 		probe_call(&fresh, how[i].url, s->port, ask);
 		assert_int_equal(fresh.fault, EGRESS_NONE);
 		expect_record(&fresh.peer, tls, how[i].version, how[i].host);
@@ -95,7 +95,7 @@ test_record_follows_the_connection(void **state)
 	SSL_CTX *tls[2] = { stub_tls(&ours, "DNS:localhost", 3600),
 		stub_tls(&ours, "DNS:localhost", 3600) };
 
-	probe_open(ours.file, false);
+	probe_open(ours.file, EGRESS_PLAIN_NEVER);
 	for (size_t i = 0; i < 2; i++) {
 		struct stub *s = stub_start(play_answer, NULL, tls[i]);
 		struct probe p = { 0 };
@@ -141,7 +141,7 @@ test_refused_certificates(void **state)
 		struct probe p = { 0 };
 
 		print_message("%s\n", how[i].rule);
-		probe_open(how[i].no_roots ? NULL : ours.file, false);
+		probe_open(how[i].no_roots ? NULL : ours.file, EGRESS_PLAIN_NEVER);
 		probe_call(&p, how[i].url, s->port, ask);
 		assert_int_equal(p.fault, EGRESS_TLS);
 		assert_int_equal(p.heads, 0);
@@ -174,7 +174,7 @@ test_handshake_faults(void **state)
 	struct probe p = { 0 }, q = { 0 };
 
 	print_message("an upstream that does not speak TLS\n");
-	probe_open(ours.file, false);
+	probe_open(ours.file, EGRESS_PLAIN_NEVER);
 	probe_call(&p, NAME, s->port, ask);
 	assert_int_equal(p.fault, EGRESS_TLS);
 	probe_fini(&p);
@@ -183,7 +183,7 @@ test_handshake_faults(void **state)
 
 	print_message("a handshake without answer: nothing was sent\n");
 	s = stub_start(play_nothing, NULL, NULL);
-	probe_open(ours.file, false);
+	probe_open(ours.file, EGRESS_PLAIN_NEVER);
 	probe_call(&q, NAME, s->port, (struct egress_request){ .connect_ms = 100 });
 	assert_int_equal(q.fault, EGRESS_CONNECT);
 	probe_fini(&q);
@@ -194,8 +194,9 @@ test_handshake_faults(void **state)
 static void
 test_ca_file(void **state)
 {
-	const struct egress_options missing = { &probe_loop, "/nonexistent/ca.pem", false };
-	const struct egress_options empty = { &probe_loop, "/dev/null", false };
+	const struct egress_options missing = { &probe_loop, "/nonexistent/ca.pem",
+		EGRESS_PLAIN_NEVER };
+	const struct egress_options empty = { &probe_loop, "/dev/null", EGRESS_PLAIN_NEVER };
 	struct egress *e;
 
 	assert_int_equal(uv_loop_init(&probe_loop), 0);
@@ -262,7 +263,7 @@ test_ends(void **state)
 		struct probe p = { 0 };
 
 		print_message("%s\n", rows[i].rule);
-		probe_open(ours.file, false);
+		probe_open(ours.file, EGRESS_PLAIN_NEVER);
 		probe_call(&p, NAME, s->port, ask);
 		assert_int_equal(p.fault, rows[i].fault);
 		probe_fini(&p);
@@ -300,7 +301,7 @@ test_pauses(void **state)
 
 	for (size_t i = 0; i < LONG_BYTES; i++)
 		long_body[i] = (uint8_t)(i * 2654435761u >> 24);
-	probe_open(ours.file, false);
+	probe_open(ours.file, EGRESS_PLAIN_NEVER);
 	probe_call(&p, NAME, s->port, (struct egress_request){ .gap_ms = 2000 });
 	assert_int_equal(p.fault, EGRESS_NONE);
 	assert_int_equal(p.pauses, 0);

@@ -8,6 +8,7 @@
 
 #include "../vectors.h"
 #include "codec/b64.h"
+#include "crypto/address.h"
 #include "crypto/digest.h"
 #include "crypto/pss.h"
 #include "receipt/canonical.h"
@@ -143,6 +144,7 @@ published_identity(void **state)
 {
 	uint8_t point[64], hash[SHA256_LEN], pcrs[3 * 48];
 	char id[TEE_ID_LEN], address[ADDRESS_LEN];
+	struct address account;
 	uint32_t list, seen = 0;
 	struct span spki;
 
@@ -159,7 +161,8 @@ published_identity(void **state)
 	for (uint32_t c = json_first(&vectors.doc, list); c != JSON_NONE;
 	     c = json_after(&vectors.doc, list, c), seen++) {
 		point_of(vectors_hex(&vectors, c, "private_key"), point);
-		legacy_address(point, address);
+		address_of_point(&account, point);
+		address_text(&account, address);
 		if (!span_eq(span_of(address, ADDRESS_LEN), vectors_text(&vectors, c, "address")))
 			fail_msg("%.*s", ADDRESS_LEN, address);
 	}
@@ -174,6 +177,53 @@ published_identity(void **state)
 		assert_true(
 		    span_eq(span_of(hash, KECCAK_LEN), vectors_hex(&vectors, c, "pcr_hash")));
 	}
+	vectors_close(&vectors);
+}
+
+static void
+published_heartbeats(void **state)
+{
+	uint8_t message[KECCAK_LEN], whole[KECCAK_LEN];
+	uint32_t list, seen = 0;
+	struct vectors keys;
+	struct pss_pub *key;
+	struct span tee_id;
+	struct buf spki;
+
+	vectors_open(&vectors, "signing/heartbeat.json");
+	vectors_open(&keys, "signing/responses.json");
+	buf_init(&spki, RSA_SPKI_MAX_BYTES);
+	assert_int_equal(
+	    pss_pub_from_pem(&key, vectors_text(&keys, 0, "public_key_pem"), &spki).code, ERR_OK);
+	tee_id = vectors_hex(&vectors, 0, "tee_id");
+	assert_int_equal(tee_id.n, KECCAK_LEN);
+	list = vectors_get(&vectors, 0, "vectors");
+	for (uint32_t c = json_first(&vectors.doc, list); c != JSON_NONE;
+	     c = json_after(&vectors.doc, list, c), seen++) {
+		struct span preimage = vectors_hex(&vectors, c, "preimage_hex");
+		struct buf signature;
+		uint64_t timestamp;
+
+		assert_true(json_u64(
+		    &vectors.doc, vectors_get(&vectors, c, "timestamp"), UINT64_MAX, &timestamp));
+		legacy_heartbeat(tee_id.p, timestamp, message);
+		keccak_256(preimage, whole);
+		assert_memory_equal(message, whole, KECCAK_LEN);
+		assert_true(
+		    span_eq(span_of(message, KECCAK_LEN), vectors_hex(&vectors, c, "msg_hash")));
+		buf_init(&signature, 1024);
+		assert_int_equal(
+		    b64_parse(&signature, vectors_text(&vectors, c, "example_signature_b64")).code,
+		    ERR_OK);
+		assert_int_equal(
+		    pss_verify(key, span_of(message, KECCAK_LEN), buf_span(&signature)).code,
+		    ERR_OK);
+		buf_fini(&signature);
+	}
+	assert_int_equal(seen, 2);
+	pss_pub_free(key);
+	buf_fini(&spki);
+	vectors_close(&keys);
 	vectors_close(&vectors);
 }
 
@@ -572,6 +622,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(published_responses),
 		cmocka_unit_test(published_identity),
+		cmocka_unit_test(published_heartbeats),
 		cmocka_unit_test(text_in_pieces),
 		cmocka_unit_test(tool_calls),
 		cmocka_unit_test(tool_call_bounds),
