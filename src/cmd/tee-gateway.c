@@ -83,7 +83,7 @@ run_keyholder(void *ctx, const int *channel, int control)
 	struct keyholder_options opt = { .channel = channel,
 		.n_channels = p->opt.loops,
 		.control = control,
-		.provisioned = buf_span(&p->settings),
+		.provisioned = &p->settings,
 		.nsm = p->opt.enclave ? &p->nsm : NULL,
 		.soft_pcrs = &soft_pcrs,
 		.platform = p->opt.enclave ? PLATFORM_ENCLAVE : PLATFORM_LOCAL,
