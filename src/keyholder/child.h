@@ -19,7 +19,7 @@ struct keyholder_options {
 	 * ones are then closed. -1: there will be none, and the last channel's end is ours.
 	 */
 	int control;
-	struct buf *provisioned; /* of the environment, for each worker; moved to locked pages */
+	struct buf *provisioned; /* of the environment, moved to locked pages; NULL: nothing */
 	/*
 	 * The security module of an enclave, open; its descriptor is ours. NULL: a software module
 	 * is made, which "aws-nitro" does not take (A5).
