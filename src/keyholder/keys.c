@@ -7,6 +7,7 @@
 #include "crypto/address.h"
 #include "crypto/certificate.h"
 #include "crypto/es256.h"
+#include "crypto/jwe.h"
 #include "crypto/jws.h"
 #include "crypto/pss.h"
 #include "crypto/wallet.h"
@@ -169,7 +170,7 @@ keys_vouch_seal(const struct keys *k, struct span seal_spki, uint8_t signature[s
 	struct err e;
 
 	buf_init(&message, RSA_SPKI_MAX_BYTES);
-	buf_put_str(&message, "tee-sealing-key-v1");
+	buf_put_str(&message, SEAL_KEY_CONTEXT);
 	buf_put(&message, seal_spki);
 	if (!failed(e = buf_check(&message)))
 		e = pss_sign(k->signing, buf_span(&message), signature);
