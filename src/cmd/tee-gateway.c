@@ -232,7 +232,7 @@ main(int argc, char **argv)
 		.ctx = &p };
 	/* Where programs that were written for nitriding look for it. */
 	static const struct options_address internal = { .host = SPAN_LIT("127.0.0.1"),
-		.port = 8080 };
+		.port = INTERNAL_PORT };
 	char why[256];
 	struct err e;
 	int status;
