@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "core/limits.h"
 #include "crypto/jwe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,9 +27,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (failed(jwe_parse(&j, span_of(data, size))))
 		return 0;
-	if (size > JWE_MAX_BYTES || j.header.n + j.content.n >= size || j.header.p != data)
+	if (size > PROVISION_MAX_BYTES || j.header.n + j.content.n >= size || j.header.p != data)
 		abort();
-	buf_init(&plain, JWE_MAX_BYTES);
+	buf_init(&plain, PROVISION_MAX_BYTES);
 	if (!failed(jwe_open(&plain, &j, our_key())) || plain.n != 0)
 		abort();
 	buf_fini(&plain);

@@ -24,6 +24,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct span s = span_of(data, size);
 	struct key_request request;
 	struct key_answer answer;
+	struct key_provisioned provisioned;
 	struct key_facts facts;
 	struct buf b;
 
@@ -39,6 +40,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			key_facts_put(&b, &facts);
 			must_equal(&b, answer.body);
 		}
+	}
+	if (!failed(key_provisioned_parse(&provisioned, s))) {
+		key_provisioned_put(&b, &provisioned);
+		must_equal(&b, s);
 	}
 	if (!failed(key_facts_parse(&facts, s))) {
 		key_facts_put(&b, &facts);

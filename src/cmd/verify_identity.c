@@ -8,9 +8,11 @@
 
 #include "cmd/verify.h"
 #include "cmd/verify_binding.h"
+#include "cmd/verify_config.h"
 #include "cmd/verify_files.h"
 #include "codec/b64.h"
 #include "core/limits.h"
+#include "crypto/jwe.h"
 #include "crypto/jws.h"
 #include "crypto/pss.h"
 #include "receipt/legacy.h"
@@ -27,6 +29,8 @@ enum { DOCUMENT_MAX_NODES = 4096, ARENA_BYTES = 1 << 20 };
 	CHECK(published_receipt_key, "interfaces.md 4", "/signing-key shows the same receipt key") \
 	CHECK(archived_document, "interfaces.md R3, V3",                                           \
 	    "the key set's own document holds at its own time and names both keys")                \
+	CHECK(                                                                                     \
+	    seal_key, "interfaces.md P3", "the signing key vouches for the key to seal keys for")  \
 	CHECK(config, "interfaces.md R9", "the receipt key signed the published configuration")    \
 	CHECK(config_file, "interfaces.md R9", "the configuration is the one of --config")
 
@@ -142,6 +146,82 @@ check_archived_document(struct identity *i, enum check_verdict *verdict)
 	return binding_receipt_key(&d, &i->anchor.key, &ignored);
 }
 
+/* A coordinate of a JWK: 32 bytes in base64url. */
+static struct err
+read_coordinate(
+    uint8_t out[static ES256_COORD_LEN], const struct json *doc, uint32_t jwk, const char *name)
+{
+	uint32_t at = json_get(doc, jwk, name);
+	struct buf b;
+	bool good;
+
+	buf_init(&b, ES256_COORD_LEN);
+	good = at != JSON_NONE && json_type(doc, at) == JSON_STRING &&
+	    !failed(b64url_parse(&b, json_inner(doc, at))) && b.n == ES256_COORD_LEN;
+	if (good)
+		memcpy(out, b.p, ES256_COORD_LEN);
+	buf_fini(&b);
+	return good ? OK : FAIL(MALFORMED, "seal-key: interfaces.md P3: seal_key is no P-256 key");
+}
+
+static struct err
+judge_voucher(struct identity *i, const struct es256_pub *seal, struct span signature_text)
+{
+	struct pss_pub *key = NULL;
+	struct buf message, signature;
+	struct err e;
+
+	buf_init(&message, RSA_SPKI_MAX_BYTES);
+	buf_init(&signature, RSA_SPKI_MAX_BYTES);
+	buf_put_str(&message, SEAL_KEY_CONTEXT);
+	es256_pub_spki(seal, &message);
+	if (failed(e = b64_parse(&signature, signature_text)) || failed(e = buf_check(&message)) ||
+	    failed(e = pss_pub_parse(&key, buf_span(&i->spki))) ||
+	    failed(e = pss_verify(key, buf_span(&message), buf_span(&signature))))
+		e = FAIL(REFUSED,
+		    "seal-key: interfaces.md P3: the signing key does not vouch for the seal key");
+	pss_pub_free(key);
+	buf_fini(&signature);
+	buf_fini(&message);
+	return e;
+}
+
+/* Who seals something must seal it for this one: in the form of RFC 7638. */
+static void
+report_seal_key(struct identity *i, const struct es256_pub *seal)
+{
+	struct buf jwk;
+
+	buf_init(&jwk, 256);
+	buf_put_str(&jwk, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"");
+	b64url_put(&jwk, span_of(seal->x, ES256_COORD_LEN));
+	buf_put_str(&jwk, "\",\"y\":\"");
+	b64url_put(&jwk, span_of(seal->y, ES256_COORD_LEN));
+	buf_put_str(&jwk, "\"}");
+	report_member(i->r, "seal_key", buf_span(&jwk));
+	buf_fini(&jwk);
+}
+
+static struct err
+check_seal_key(struct identity *i, enum check_verdict *verdict)
+{
+	uint32_t jwk = json_get(&i->keys, 0, "seal_key");
+	uint32_t signature = json_get(&i->keys, 0, "seal_key_signature");
+	struct es256_pub seal;
+
+	if (jwk == JSON_NONE) {
+		*verdict = CHECK_NONE; /* provisioned already */
+		return OK;
+	}
+	TRY(read_coordinate(seal.x, &i->keys, jwk, "x"));
+	TRY(read_coordinate(seal.y, &i->keys, jwk, "y"));
+	if (signature == JSON_NONE || json_type(&i->keys, signature) != JSON_STRING)
+		return FAIL(MALFORMED, "seal-key: interfaces.md P3: nobody vouches for seal_key");
+	TRY(judge_voucher(i, &seal, json_inner(&i->keys, signature)));
+	report_seal_key(i, &seal);
+	return OK;
+}
+
 static struct err
 check_config(struct identity *i, enum check_verdict *verdict)
 {
@@ -171,28 +251,36 @@ check_config(struct identity *i, enum check_verdict *verdict)
 	return e;
 }
 
-/* The file is the answer of the endpoint, or the object alone. */
+/* The file is the answer of the endpoint, or the object alone, in any spelling of JSON. */
 static struct err
 check_config_file(struct identity *i, enum check_verdict *verdict)
 {
-	struct span shown = json_raw(&i->config, json_get(&i->config, 0, "config"));
-	struct span expected = span_trim(file_bytes(&i->expected_config));
-	uint32_t inner;
+	uint32_t shown = json_get(&i->config, 0, "config"), expected;
+	struct span member = SPAN_NONE;
 	struct json doc;
+	struct err e;
 	bool same;
 
 	if (!i->has_expected) {
 		*verdict = CHECK_NONE;
 		return OK;
 	}
-	TRY(json_parse(&doc, expected, DOCUMENT_MAX_NODES));
-	inner = json_get(&doc, 0, "config");
-	same = span_eq(inner != JSON_NONE ? json_raw(&doc, inner) : expected, shown);
+	TRY(json_parse(&doc, file_bytes(&i->expected_config), DOCUMENT_MAX_NODES));
+	expected = json_get(&doc, 0, "config");
+	if (expected == JSON_NONE)
+		expected = 0;
+	if (json_type(&doc, expected) != JSON_OBJECT || failed(json_no_duplicates(&doc)))
+		e = FAIL(MALFORMED, "config: interfaces.md R9: --config is no configuration");
+	else if (!failed(e = config_compare(
+			     &i->config, shown, &doc, expected, &i->arena, &same, &member)) &&
+	    !same) {
+		report_fact(i->r, "config_differs_in", member);
+		e = FAIL(REFUSED,
+		    "config-mismatch: interfaces.md R9: another configuration than that of "
+		    "--config");
+	}
 	json_fini(&doc);
-	return same ? OK
-		    : FAIL(REFUSED,
-			  "config-mismatch: interfaces.md R9: another configuration than that of "
-			  "--config");
+	return e;
 }
 
 static const struct {

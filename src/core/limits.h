@@ -48,7 +48,7 @@
 #define PRICE_MS	       10000 /* one of the price source */
 #define PRICE_ANSWER_MAX_BYTES (64u << 10)
 #define FILINGS_MAX	       64	   /* proofs on their way, a loop; above: dropped */
-#define FILING_MAX_BYTES       (40u << 10) /* one proof in a request's head */
+#define FILING_MAX_BYTES       (15u << 10) /* one proof in a request's head: Node takes 16 KiB */
 
 /* Receipts (R1). */
 #define RECEIPT_MAX_BYTES     6144	 /* the whole compact JWS */
@@ -67,11 +67,23 @@
 #define SIGN_QUEUE_MAX	      1024  /* jobs waiting; above: refuse at admission */
 #define KEY_MESSAGE_MAX_BYTES 32768 /* one datagram of the key holder protocol */
 
-/* Provisioning (P1). */
-#define HEARTBEAT_INTERVAL_S	 900 /* opengradient.md 7, unless the operator says otherwise */
+/* Provisioning (P1, K3). */
+#define PROVISION_MAX_BYTES	 16384 /* a body; the settings made of it; a JWE */
+#define UNSEAL_PAUSE_MS		 1000  /* after one that could not be opened */
+#define HEARTBEAT_INTERVAL_S	 900   /* opengradient.md 7, unless the operator says otherwise */
 #define HEARTBEAT_INTERVAL_MAX_S 86400
 #define HEARTBEAT_BUFFER_S	 300
 #define HEARTBEAT_BUFFER_MAX_S	 1500 /* K3: the contract refuses what is older than 1800 s */
+
+/* Heartbeat (opengradient.md 7). */
+#define HEARTBEAT_POST_MS	   20000
+#define HEARTBEAT_RETRY_MS	   10000
+#define HEARTBEAT_ANSWER_MAX_BYTES 16384
+
+/* The nitriding daemon in front of us (nitro-attestation.md 5.5). */
+#define NITRIDING_MS		   5000
+#define NITRIDING_PAUSE_MAX_MS	   10000
+#define NITRIDING_ANSWER_MAX_BYTES 4096
 
 /* Enclave images (eif.md 1.2, 1.4). */
 #define EIF_RAMDISKS_MAX_BYTES	(4ull << 30) /* all of them; also what one section may have */

@@ -126,10 +126,12 @@ u256_div_up(struct u256 a, struct u256 b)
 {
 	struct u256 rest;
 	struct u256 quotient = u256_div(a, b, &rest);
+	bool fits = true;
 
 	/* A remainder means b >= 2, so the quotient is at most 2^255. */
-	if (!u256_is_zero(rest) && !u256_add(&quotient, quotient, u256_of(1)))
-		assert(!"u256_div_up: carried");
+	if (!u256_is_zero(rest))
+		fits = u256_add(&quotient, quotient, u256_of(1));
+	assert(fits);
 	return quotient;
 }
 

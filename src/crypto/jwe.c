@@ -10,6 +10,7 @@
 
 #include "codec/b64.h"
 #include "codec/json.h"
+#include "core/limits.h"
 #include "core/wipe.h"
 #include "crypto/digest.h"
 #include "crypto/p256.h"
@@ -158,7 +159,7 @@ check_content(struct span text)
 	struct buf raw;
 	struct err e;
 
-	buf_init(&raw, JWE_MAX_BYTES);
+	buf_init(&raw, PROVISION_MAX_BYTES);
 	e = b64url_parse(&raw, text);
 	buf_fini(&raw);
 	return e;
@@ -170,7 +171,7 @@ jwe_parse(struct jwe *j, struct span text)
 	struct span part[PARTS];
 
 	*j = (struct jwe){ 0 };
-	if (text.n > JWE_MAX_BYTES)
+	if (text.n > PROVISION_MAX_BYTES)
 		return FAIL(TOO_LARGE, "JWE: too long");
 	TRY(split(part, text));
 	j->header = part[0];
@@ -254,7 +255,7 @@ jwe_open(struct buf *plain, const struct jwe *j, const struct seal_key *k)
 	struct buf raw;
 	struct err e;
 
-	buf_init(&raw, JWE_MAX_BYTES);
+	buf_init(&raw, PROVISION_MAX_BYTES);
 	if (!failed(e = b64url_parse(&raw, j->content)) && !failed(e = agree(cek, &j->epk, k))) {
 		if ((out = buf_grow(plain, raw.n + 1)) == NULL) {
 			e = FAIL(TOO_LARGE, "JWE: content");

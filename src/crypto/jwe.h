@@ -12,7 +12,10 @@
 #include "core/span.h"
 #include "crypto/es256.h"
 
-enum { JWE_MAX_BYTES = 16384, JWE_IV_LEN = 12, JWE_TAG_LEN = 16 };
+enum { JWE_IV_LEN = 12, JWE_TAG_LEN = 16 };
+
+/* Before its SPKI in what the signing key signs (P3). */
+#define SEAL_KEY_CONTEXT "tee-sealing-key-v1"
 
 struct seal_key; /* private key of ECDH on P-256; owned by the key holder alone */
 

@@ -100,7 +100,10 @@ load_tables(struct gateway *gw, const struct options *opt, char *why, size_t why
 		return e;
 	}
 	if (failed(e = policy_check(buf_span(&gw->policy_text))) ||
-	    failed(e = deadlines_read(&gw->deadlines, buf_span(&gw->policy_text))))
+	    failed(e = policy_provisioning_read(&gw->forms, buf_span(&gw->policy_text))) ||
+	    failed(e = deadlines_read(&gw->deadlines, buf_span(&gw->policy_text))) ||
+	    (opt->payments &&
+		failed(e = shop_policy_read(&gw->policy, buf_span(&gw->policy_text)))))
 		snprintf(why, why_bytes, "%s: %s", policy, e.what);
 	return e;
 }
@@ -165,6 +168,8 @@ config_unload(struct gateway *gw)
 	models_fini(&gw->models);
 	buf_fini(&gw->models_text);
 	buf_fini(&gw->policy_text);
+	buf_fini(&gw->seal_spki);
+	buf_fini(&gw->seal_signature);
 	for (size_t i = 0; i < PUBLISHED_MAX; i++)
 		published_fini(&gw->published[i]);
 	for (size_t i = 0; i < PROVIDER_COUNT; i++) {
@@ -286,17 +291,23 @@ config_published(const struct gateway *gw)
 }
 
 static void
-put_jwk(const struct gateway *gw, struct span document, struct buf *b)
+put_point(struct buf *b, struct span spki)
 {
 	/* The point stands at the end of a P-256 SPKI: 0x04, x, y. */
-	struct span spki = buf_span(&gw->id.receipt_spki);
 	struct span point = span_cut(spki, spki.n - 2 * ES256_COORD_LEN, spki.n);
 
 	buf_put_str(b, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"");
 	b64url_put(b, span_cut(point, 0, ES256_COORD_LEN));
 	buf_put_str(b, "\",\"y\":\"");
 	b64url_put(b, span_cut(point, ES256_COORD_LEN, point.n));
-	buf_put_str(b, "\",\"kid\":\"");
+	buf_put_byte(b, '"');
+}
+
+static void
+put_jwk(const struct gateway *gw, struct span document, struct buf *b)
+{
+	put_point(b, buf_span(&gw->id.receipt_spki));
+	buf_put_str(b, ",\"kid\":\"");
 	buf_put_str(b, gw->kid);
 	buf_put_str(b, "\",\"use\":\"sig\",\"alg\":\"ES256\",\"signing_key\":\"");
 	b64url_put(b, buf_span(&gw->id.signing_spki));
@@ -367,6 +378,19 @@ put_measurements(const struct gateway *gw, const struct enclave *enclave, struct
 	buf_put_byte(b, '}');
 }
 
+/* P3: while a provisioning may come, and may come sealed. */
+static void
+put_seal_key(struct buf *b, const struct gateway *gw)
+{
+	if (!atomic_load(&gw->provisioning_open) || !gw->forms.sealed)
+		return;
+	buf_put_str(b, ",\"seal_key\":");
+	put_point(b, buf_span(&gw->seal_spki));
+	buf_put_str(b, ",\"use\":\"enc\",\"alg\":\"ECDH-ES\"},\"seal_key_signature\":\"");
+	b64_put(b, buf_span(&gw->seal_signature));
+	buf_put_byte(b, '"');
+}
+
 void
 config_put_signing_key(const struct gateway *gw, const struct enclave *enclave, struct buf *b)
 {
@@ -394,5 +418,7 @@ config_put_signing_key(const struct gateway *gw, const struct enclave *enclave, 
 	put_jwk(gw, SPAN_NONE, b);
 	buf_put_str(b, ",\"receipt_key_signature\":\"");
 	b64_put(b, buf_span(&gw->id.receipt_key_signature));
-	buf_put_str(b, "\"}");
+	buf_put_byte(b, '"');
+	put_seal_key(b, gw);
+	buf_put_byte(b, '}');
 }

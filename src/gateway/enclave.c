@@ -51,7 +51,10 @@ keep(struct enclave *e, struct span answer)
 	buf_clear(&e->soft_root);
 	buf_put(&e->soft_root, own.root);
 	buf_clear(&e->jwks);
-	config_put_jwks(e->loop->gw, is_young(&own) ? own.document : SPAN_NONE, &e->jwks);
+	/* Behind nitriding the attested certificate is another one: only its documents hold (R2). */
+	config_put_jwks(e->loop->gw,
+	    is_young(&own) && e->loop->gw->opt->nitriding.n == 0 ? own.document : SPAN_NONE,
+	    &e->jwks);
 	note_clock(e, before_ms);
 	TRY(buf_check(&e->soft_root));
 	return buf_check(&e->jwks);

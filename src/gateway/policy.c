@@ -8,7 +8,7 @@ static struct err
 check(const struct json *doc)
 {
 	static const char *const known[] = { "schema", "payment", "price", "provisioning",
-		"limits" };
+		"provisioning_in_debug_mode", "limits" };
 	uint64_t schema;
 
 	if (json_type(doc, 0) != JSON_OBJECT)
@@ -37,4 +37,69 @@ policy_check(struct span text)
 	e = check(&doc);
 	json_fini(&doc);
 	return e;
+}
+
+static struct err
+read_provisioning(struct policy_provisioning *p, const struct json *doc)
+{
+	uint32_t forms = json_get(doc, 0, "provisioning");
+	uint32_t debug = json_get(doc, 0, "provisioning_in_debug_mode");
+
+	*p = (struct policy_provisioning){ .plain = forms == JSON_NONE,
+		.sealed = forms == JSON_NONE };
+	if (forms != JSON_NONE && json_type(doc, forms) != JSON_ARRAY)
+		return FAIL(REFUSED, "policy: provisioning is no list");
+	for (uint32_t c = json_first(doc, forms); c != JSON_NONE; c = json_after(doc, forms, c)) {
+		if (json_is(doc, c, "plain"))
+			p->plain = true;
+		else if (json_is(doc, c, "sealed"))
+			p->sealed = true;
+		else
+			return FAIL(REFUSED, "policy: a form of provisioning that is none");
+	}
+	if (debug != JSON_NONE && json_type(doc, debug) != JSON_TRUE &&
+	    json_type(doc, debug) != JSON_FALSE)
+		return FAIL(REFUSED, "policy: provisioning_in_debug_mode is not true or false");
+	p->debug = debug != JSON_NONE && json_type(doc, debug) == JSON_TRUE;
+	return OK;
+}
+
+struct err
+policy_provisioning_read(struct policy_provisioning *p, struct span text)
+{
+	struct json doc;
+	struct err e;
+
+	TRY(json_parse(&doc, text, POLICY_MAX_NODES));
+	e = read_provisioning(p, &doc);
+	json_fini(&doc);
+	return e;
+}
+
+/* Of strings without escapes: a URL needs none. */
+static bool
+is_listed(const struct json *doc, struct span url)
+{
+	uint32_t list = json_get(doc, json_get(doc, 0, "payment"), "facilitators");
+
+	if (list == JSON_NONE || json_type(doc, list) != JSON_ARRAY)
+		return false;
+	for (uint32_t c = json_first(doc, list); c != JSON_NONE; c = json_after(doc, list, c))
+		if (json_type(doc, c) == JSON_STRING && span_eq(json_inner(doc, c), url))
+			return true;
+	return false;
+}
+
+bool
+policy_allows_facilitator(struct span text, struct span url)
+{
+	struct json doc;
+	bool listed;
+
+	if (!span_starts(url, SPAN_LIT("https://")) ||
+	    failed(json_parse(&doc, text, POLICY_MAX_NODES)))
+		return false;
+	listed = is_listed(&doc, url);
+	json_fini(&doc);
+	return listed;
 }

@@ -9,7 +9,11 @@
 #include "gateway/call.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
+#include "gateway/keys.h"
+#include "gateway/nitriding_port.h"
 #include "gateway/rq.h"
+#include "gateway/shop.h"
 #include "supervise/supervise.h"
 #include "sys/clock.h"
 #include "sys/metrics.h"
@@ -31,6 +35,12 @@ get_health(struct call *c)
 	buf_put_str(&b, gw->opt->enclave ? "\",\"tee_enabled\":true" : "\",\"tee_enabled\":false");
 	buf_put_str(&b, ",\"worker_restarts\":");
 	buf_put_u64(&b, atomic_load(&gw->note->restarts));
+	buf_put_str(&b, ",\"price_feed\":");
+	price_feed_put_status(shop_feed(gw->shop), &b);
+	if (gw->frontdoor != NULL) {
+		buf_put_str(&b, ",\"nitriding\":");
+		frontdoor_put_status(gw->frontdoor, &b);
+	}
 	buf_put_str(&b, ",\"providers\":{");
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
 		if (gw->upstream[i].provider == NULL)
@@ -165,6 +175,7 @@ get_metrics(struct call *c)
 	struct buf b;
 
 	buf_init(&b, 4 << 20);
+	shop_measure(c->loop->gw->shop);
 	metrics_print(&b);
 	if (failed(buf_check(&b)))
 		call_fail(c, 500, "server_error", "internal_error", "out of memory");
@@ -192,10 +203,12 @@ enum { PUBLIC = 1, OPERATOR = 2, NITRIDING = 4 };
 static const struct route {
 	const char *path, *method;
 	int audience;
-	void (*run)(struct call *c); /* NULL: POST: an inference request; GET: a document */
+	/* NULL: POST: an inference request, or the operator's keys; GET: a document */
+	void (*run)(struct call *c);
 	enum endpoint endpoint;
 } routes[] = {
 	{ "/health", "GET", PUBLIC | OPERATOR, get_health, 0 },
+	{ "/heartbeat/status", "GET", PUBLIC | OPERATOR, heart_get_status, 0 },
 	{ "/signing-key", "GET", PUBLIC, get_signing_key, 0 },
 	{ "/.well-known/jwks.json", "GET", PUBLIC, get_jwks, 0 },
 	{ "/.well-known/tee-config", "GET", PUBLIC, get_config, 0 },
@@ -210,6 +223,7 @@ static const struct route {
 	{ "/v1/completions", "POST", PUBLIC, NULL, ENDPOINT_COMPLETIONS },
 	{ "/metrics", "GET", OPERATOR, get_metrics, 0 },
 	{ "/v1/shutdown", "POST", OPERATOR, post_shutdown, 0 },
+	{ "/v1/keys", "POST", OPERATOR, NULL, 0 },
 };
 
 static const struct route *
@@ -235,21 +249,21 @@ find_route(struct span path, struct span *rest)
 
 /*
  * H2: operator routes are not there for whoever comes over TLS, through a proxy, or a browser; and
- * an enclave's plain listener is the operator's alone (section 4).
+ * an enclave's plain listener is the operator's alone (section 4), but for a nitriding daemon's, whose
+ * own routes are not ours then (H1).
  */
 static bool
 may_see(
     const struct loop *l, const struct route *r, struct exchange *x, const struct http_head *head)
 {
-	static const char *const foreign[] = { "x-forwarded-for", "forwarded", "via", "origin" };
+	bool behind = l->gw->opt->nitriding.n > 0;
 
+	if (behind && (r->audience & NITRIDING) != 0)
+		return false;
 	if (r->audience != OPERATOR)
-		return (r->audience & OPERATOR) != 0 || !l->gw->opt->enclave ||
+		return (r->audience & OPERATOR) != 0 || !l->gw->opt->enclave || behind ||
 		    exchange_origin(x)->tls;
-	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
-		if (http_field_get(head, foreign[i], NULL).p != NULL)
-			return false;
-	return !exchange_origin(x)->tls;
+	return !call_is_foreign(head) && !exchange_origin(x)->tls;
 }
 
 static void
@@ -285,7 +299,7 @@ wrong_method(struct call *c, const struct route *r)
 static bool
 is_inference(const struct route *r)
 {
-	return r->run == NULL && strcmp(r->method, "POST") == 0;
+	return r->run == NULL && (r->audience & PUBLIC) != 0 && strcmp(r->method, "POST") == 0;
 }
 
 static void *
@@ -321,6 +335,8 @@ on_head(void *server, struct exchange *x, const struct http_head *head)
 		wrong_method(&c, r);
 	else if ((r->audience & NITRIDING) != 0 && !span_eq(head->method, SPAN_LIT("GET")))
 		wrong_method(&c, r);
+	else if (r->run == NULL && r->audience == OPERATOR)
+		return keys_begin(loop, x, head, r->path);
 	else if (r->run == NULL)
 		return attestation_begin(loop, x, head, r->path);
 	else
@@ -328,18 +344,26 @@ on_head(void *server, struct exchange *x, const struct http_head *head)
 	return NULL;
 }
 
-/* Of the two kinds of handlers; both begin with their magic. */
+/* Of the three kinds of handlers; all begin with their magic. */
 static bool
 is_rq(const void *handler)
 {
 	return *(const unsigned *)handler == RQ_MAGIC;
 }
 
+static bool
+is_posted(const void *handler)
+{
+	return *(const unsigned *)handler == POSTED_MAGIC;
+}
+
 static void
 on_body(void *handler, struct span body)
 {
-	if (is_rq(handler)) /* who waits for a document asked for no body */
+	if (is_rq(handler))
 		rq_on_body(handler, body);
+	else if (is_posted(handler)) /* who waits for a document asked for no body */
+		posted_on_body(handler, body);
 }
 
 static void
@@ -352,7 +376,7 @@ on_room(void *handler)
 static void
 on_hangup(void *handler)
 {
-	if (handler != NULL)
+	if (handler != NULL && is_rq(handler))
 		rq_on_hangup(handler);
 }
 
@@ -363,6 +387,8 @@ on_gone(void *handler, bool delivered)
 		return;
 	if (is_rq(handler))
 		rq_on_gone(handler, delivered);
+	else if (is_posted(handler))
+		posted_on_gone(handler);
 	else
 		attestation_on_gone(handler);
 }
@@ -403,6 +429,10 @@ wire_error(void *server, void *handler, struct exchange *x, const struct http_he
 	f.retry_after_s = status == 503 ? 1 : 0;
 	if (handler != NULL && is_rq(handler)) {
 		rq_on_wire_error(handler, &f);
+		return;
+	}
+	if (handler != NULL && is_posted(handler)) {
+		posted_on_wire_error(handler, &f);
 		return;
 	}
 	if (handler != NULL) {

@@ -138,17 +138,12 @@ settings_put_key(struct settings *s, enum provider_id id, struct span key)
 }
 
 struct err
-settings_of_options(struct settings **out, const struct options *o)
+settings_default(struct settings **out, const struct options *o)
 {
 	struct settings *s = settings_new();
 
 	if ((*out = s) == NULL)
 		return FAIL(NOMEM, "settings");
-	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++)
-		if (o->key[i] != NULL && provider_of(i) != NULL) {
-			settings_put_key(s, i, span_str(o->key[i]));
-			s->how = PROVISIONING_ENVIRONMENT;
-		}
 	s->pay_to_address = o->pay_to;
 	address_text(&o->pay_to, s->pay_to);
 	settings_put_text(s->public_url, sizeof(s->public_url), o->public_url);
@@ -156,6 +151,18 @@ settings_of_options(struct settings **out, const struct options *o)
 	s->payments = o->payments;
 	s->heartbeat_interval_s = HEARTBEAT_INTERVAL_S;
 	s->heartbeat_buffer_s = HEARTBEAT_BUFFER_S;
+	return OK;
+}
+
+struct err
+settings_of_environment(struct settings **out, const struct options *o)
+{
+	TRY(settings_default(out, o));
+	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++)
+		if (o->key[i] != NULL && provider_of(i) != NULL) {
+			settings_put_key(*out, i, span_str(o->key[i]));
+			(*out)->how = PROVISIONING_ENVIRONMENT;
+		}
 	return OK;
 }
 

@@ -37,7 +37,6 @@ enum {
 	SETTINGS_AUTH_MAX = SETTINGS_KEY_MAX + 64,
 	SETTINGS_URL_MAX = 512,
 	SETTINGS_THUMBPRINT_LEN = 43,
-	SETTINGS_MAX_BYTES = 16384, /* encoded */
 };
 
 /* Texts end with a NUL and are empty when unset. */
@@ -89,11 +88,10 @@ void settings_put_key(struct settings *s, enum provider_id id, struct span key);
 /* Copies a text that fits into its place. */
 void settings_put_text(char *place, size_t place_bytes, struct span text);
 
-/*
- * What flags and environment say, in local mode; in an enclave the defaults of what a provisioning
- * leaves unset. Keys that were wiped from the environment leave has_key alone. Errors: NOMEM.
- */
-MUST_USE struct err settings_of_options(struct settings **out, const struct options *o);
+/* What a provisioning leaves unset: flags, environment, the reference deployment. Errors: NOMEM. */
+MUST_USE struct err settings_default(struct settings **out, const struct options *o);
+/* The same with the environment's keys; of one that was wiped, has_key alone. Errors: NOMEM. */
+MUST_USE struct err settings_of_environment(struct settings **out, const struct options *o);
 
 /* The bytes that the key holder keeps. */
 void settings_encode(struct buf *b, const struct settings *s);

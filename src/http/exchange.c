@@ -22,6 +22,15 @@ http_field_get(const struct http_head *h, const char *name, bool *many)
 	return value;
 }
 
+bool
+http_type_is(struct span field, const char *type)
+{
+	size_t end = field.n == 0 ? SIZE_MAX : span_find(field, SPAN_LIT(";"), 0);
+
+	return span_eq_nocase(
+	    span_trim(span_cut(field, 0, end == SIZE_MAX ? field.n : end)), span_str(type));
+}
+
 void
 exchange_want_body(struct exchange *x, uint64_t max_bytes)
 {

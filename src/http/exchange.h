@@ -47,6 +47,9 @@ struct http_head {
  */
 struct span http_field_get(const struct http_head *h, const char *name, bool *many);
 
+/* A Content-Type of this media type, whatever its parameters. */
+bool http_type_is(struct span field, const char *type);
+
 struct exchange_ops {
 	/*
 	 * A head has arrived and passed the strictness rules. Either answer at once (an answer

@@ -18,6 +18,7 @@
 #include "keyholder/channel.h"
 #include "keyholder/keys.h"
 #include "keyholder/proto.h"
+#include "keyholder/provision.h"
 #include "keyholder/queue.h"
 #include "sys/clock.h"
 #include "sys/harden.h"
@@ -43,8 +44,7 @@ struct holder {
 	struct pollfd *poll; /* one a channel, then the signals, then the supervisor */
 	size_t n_channels;
 	int signals, control; /* control -1: none */
-	uint8_t *provisioned; /* on pages of its own */
-	size_t provisioned_len;
+	struct provision provision;
 	pthread_t thread[THREADS_MAX];
 	unsigned n_threads;
 	uint8_t datagram[KEY_MESSAGE_MAX_BYTES];
@@ -177,6 +177,11 @@ take_attest(struct holder *h, struct channel *c, const struct key_request *r)
 	struct buf body;
 	struct err e;
 
+	if (r->type == KEY_APP_HASH) {
+		e = attester_set_app_hash(h->attester, r->body.p);
+		put_answer(next_answer(h), r, e, SPAN_LIT("\1"));
+		return;
+	}
 	if (r->type == KEY_ATTEST) {
 		if (!attester_put(h->attester, c, r))
 			put_answer(
@@ -189,17 +194,26 @@ take_attest(struct holder *h, struct channel *c, const struct key_request *r)
 	buf_fini(&body);
 }
 
+/* What the operator told, or tells. The datagram may hold his secrets: it is wiped. */
 static void
-answer_provisioned(struct holder *h, const struct key_request *r)
+take_provisioning(struct holder *h, const struct key_request *r, struct span datagram)
 {
-	struct key_provisioned p = { .open = true,
-		.bytes = span_of(h->provisioned, h->provisioned_len) };
+	struct err e = OK;
 	struct buf body;
 
 	buf_init(&body, KEY_MESSAGE_MAX_BYTES - 64);
-	key_provisioned_put(&body, &p);
-	put_answer(next_answer(h), r, buf_check(&body), buf_span(&body));
+	if (r->type == KEY_PROVISIONED) {
+		provision_put(&h->provision, &body);
+	} else if (r->type == KEY_UNSEAL) {
+		buf_put_byte(&body, 0); /* an answer is never empty, content may be */
+		e = provision_unseal(&h->provision, r->body, clock_monotonic_us() / 1000, &body);
+	} else if (!failed(e = provision_commit(&h->provision, r->body))) {
+		buf_put_byte(&body, 1);
+		log_msg(LOG_INFO, "key holder: provisioned, and the seal key is gone");
+	}
+	put_answer(next_answer(h), r, failed(e) ? e : buf_check(&body), buf_span(&body));
 	buf_fini(&body);
+	wipe(h->datagram, datagram.n);
 }
 
 /*
@@ -219,11 +233,11 @@ take_request(struct holder *h, struct channel *c, struct span datagram)
 	}
 	if (!is_due(c, r.type)) {
 		put_answer(next_answer(h), &r, FAIL(REFUSED, "K3: not due"), SPAN_NONE);
-	} else if (r.type == KEY_PROVISIONED) {
-		answer_provisioned(h, &r);
+	} else if (r.type == KEY_PROVISIONED || r.type == KEY_UNSEAL || r.type == KEY_PROVISION) {
+		take_provisioning(h, &r, datagram);
 	} else if (r.type == KEY_CHAT || r.type == KEY_HEARTBEAT) {
 		queue_request(h, c, &r, datagram);
-	} else if (r.type == KEY_ATTEST || r.type == KEY_OWN) {
+	} else if (r.type == KEY_ATTEST || r.type == KEY_OWN || r.type == KEY_APP_HASH) {
 		take_attest(h, c, &r);
 	} else {
 		work(h->keys, &r, next_answer(h));
@@ -364,7 +378,7 @@ open_module(struct holder *h, const struct keyholder_options *opt)
 	struct attester_options a = { 0 };
 	struct key_facts f;
 
-	if (simulation != (opt->nsm == NULL))
+	if (simulation != (opt->nsm == NULL) || (opt->app_hash_free && !simulation))
 		return FAIL(SYSTEM, "A5: the security module does not fit the mode");
 	if (simulation) {
 		TRY(soft_nsm_new(&h->soft, opt->soft_pcrs, clock_unix_ms));
@@ -377,6 +391,7 @@ open_module(struct holder *h, const struct keyholder_options *opt)
 	a.tls_cert = f.tls_cert;
 	a.signing_spki = f.signing_spki;
 	a.receipt_spki = f.receipt_spki;
+	a.app_hash_free = opt->app_hash_free;
 	return attester_new(&h->attester, &a);
 }
 
@@ -411,27 +426,13 @@ open_channels(struct holder *h, const struct keyholder_options *opt)
 }
 
 static struct err
-keep_provisioned(struct holder *h, struct span s)
-{
-	bool locked;
-
-	if (s.n == 0)
-		return OK;
-	if ((h->provisioned = harden_map(s.n, &locked)) == NULL)
-		return FAIL(SYSTEM, "key holder: memory");
-	memcpy(h->provisioned, s.p, s.n);
-	h->provisioned_len = s.n;
-	return OK;
-}
-
-static struct err
 run(struct holder *h, const struct keyholder_options *opt)
 {
 	TRY(harden_process());
 	TRY(take_signals(h));
 	TRY(open_channels(h, opt));
-	TRY(keep_provisioned(h, opt->provisioned));
 	TRY(make_keys(h, opt->platform));
+	TRY(provision_init(&h->provision, h->keys, opt->provisioned));
 	TRY(open_module(h, opt));
 	TRY(landlock_enter(SANDBOX_KEYHOLDER));
 	TRY(start_threads(h, opt->threads));
@@ -452,9 +453,9 @@ stop(struct holder *h)
 	job_queue_fini(&h->queue);
 	attester_free(h->attester);
 	soft_nsm_free(h->soft);
+	provision_fini(&h->provision);
 	keys_free(h->keys);
 	heap_close();
-	harden_unmap(h->provisioned, h->provisioned_len);
 	for (size_t i = 0; i < h->n_channels; i++)
 		channel_unref(h->channel[i]);
 	if (h->signals >= 0)

@@ -9,6 +9,7 @@
 
 #include "core/limits.h"
 #include "core/wipe.h"
+#include "crypto/digest.h"
 #include "keyholder/proto.h"
 #include "sys/clock.h"
 #include "sys/metrics.h"
@@ -183,8 +184,11 @@ count(const struct key_ticket *t)
 		[KEY_RECEIPT] = "receipt",
 		[KEY_CONFIG] = "config",
 		[KEY_ATTEST] = "attestation",
-		[KEY_OWN] = NULL, /* made before it was asked for */
+		[KEY_OWN] = NULL, /* made before it was asked for; the next two are none */
+		[KEY_UNSEAL] = NULL,
+		[KEY_PROVISION] = NULL,
 		[KEY_HEARTBEAT] = "heartbeat",
+		[KEY_APP_HASH] = NULL,
 	};
 
 	if (kind[t->type] == NULL)
@@ -226,7 +230,11 @@ take_answer(struct key_client *c, struct span datagram)
 		return false;
 	if (a.code == ERR_OK)
 		count(t);
+	if (a.type == KEY_UNSEAL && a.code == ERR_OK)
+		a.body = span_cut(a.body, 1, a.body.n);
 	ticket_finish(t, judge(a.code), a.body);
+	if (a.type == KEY_UNSEAL)
+		wipe(c->datagram, sizeof(c->datagram));
 	return true;
 }
 
@@ -480,6 +488,30 @@ key_sign_config(struct key_client *c, struct span config, key_answer_fn *fn, voi
     struct key_ticket **ticket)
 {
 	return ask_text(c, KEY_CONFIG, config, CONFIG_MAX_BYTES, fn, ctx, ticket);
+}
+
+struct err
+key_unseal(
+    struct key_client *c, struct span jwe, key_answer_fn *fn, void *ctx, struct key_ticket **ticket)
+{
+	return ask_text(c, KEY_UNSEAL, jwe, PROVISION_MAX_BYTES, fn, ctx, ticket);
+}
+
+struct err
+key_provision(struct key_client *c, struct span bytes, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	return ask_text(c, KEY_PROVISION, bytes, PROVISION_MAX_BYTES, fn, ctx, ticket);
+}
+
+struct err
+key_app_hash(struct key_client *c, struct span sha256, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	*ticket = NULL;
+	if (sha256.n != SHA256_LEN)
+		return FAIL(MALFORMED, "key client: length of a hash");
+	return ask_text(c, KEY_APP_HASH, sha256, SHA256_LEN, fn, ctx, ticket);
 }
 
 /* Sent at once or not at all. */

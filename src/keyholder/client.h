@@ -37,10 +37,12 @@ MUST_USE struct err key_identity_fetch(struct key_identity *id, int fd, unsigned
 
 /*
  * Asks for what the operator provisioned, on a channel whose identity was fetched just before;
- * blocks, at most timeout_ms. *out (made by buf_init) gets the bytes, which are secret; none: nothing
- * was provisioned. *open: it may still be, once.
+ * blocks, at most timeout_ms. *p borrows from *datagram (made by buf_init for KEY_MESSAGE_MAX_BYTES),
+ * which holds secrets. Errors: as above.
  */
-MUST_USE struct err key_provisioned_fetch(struct buf *out, bool *open, int fd, unsigned timeout_ms);
+struct key_provisioned;
+MUST_USE struct err
+key_provisioned_fetch(struct buf *datagram, struct key_provisioned *p, int fd, unsigned timeout_ms);
 
 /*
  * A client on `loop` for the channel `fd` (its own afterwards). on_lost is called once when the
@@ -96,6 +98,24 @@ MUST_USE struct err key_attest(struct key_client *c, struct span nonce, key_answ
 /* Our own document, from the key holder's memory: a struct key_own (proto.h), encoded. */
 MUST_USE struct err
 key_own_document(struct key_client *c, key_answer_fn *fn, void *ctx, struct key_ticket **ticket);
+
+/*
+ * What was sealed for the key holder's seal key: the answer is the content. Errors beside those
+ * above: REFUSED (provisioned meanwhile), BUSY (too soon after a failure), MALFORMED (cannot be
+ * opened).
+ */
+MUST_USE struct err key_unseal(struct key_client *c, struct span jwe, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket);
+/* Provisions these bytes, once for all workers to come. Errors: REFUSED (somebody was first). */
+MUST_USE struct err key_provision(struct key_client *c, struct span bytes, key_answer_fn *fn,
+    void *ctx, struct key_ticket **ticket);
+
+/*
+ * From now on documents name this SHA-256 of another program's key (local mode), if the key holder
+ * lets them: else REFUSED, unless it is our own. The answer is one byte.
+ */
+MUST_USE struct err key_app_hash(struct key_client *c, struct span sha256, key_answer_fn *fn,
+    void *ctx, struct key_ticket **ticket);
 
 /* NULL is fine. */
 void key_cancel(struct key_ticket *t);

@@ -115,20 +115,10 @@ key_identity_fetch(struct key_identity *id, int fd, unsigned timeout_ms)
 }
 
 struct err
-key_provisioned_fetch(struct buf *out, bool *open, int fd, unsigned timeout_ms)
+key_provisioned_fetch(struct buf *datagram, struct key_provisioned *p, int fd, unsigned timeout_ms)
 {
-	struct key_provisioned p;
-	struct buf datagram;
 	struct span body;
-	struct err e;
 
-	buf_init(&datagram, KEY_MESSAGE_MAX_BYTES);
-	e = fetch(&datagram, &body, fd, KEY_PROVISIONED, timeout_ms);
-	if (!failed(e) && !failed(e = key_provisioned_parse(&p, body))) {
-		*open = p.open;
-		buf_put(out, p.bytes);
-		e = buf_check(out);
-	}
-	buf_fini(&datagram);
-	return e;
+	TRY(fetch(datagram, &body, fd, KEY_PROVISIONED, timeout_ms));
+	return key_provisioned_parse(p, body);
 }

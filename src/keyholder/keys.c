@@ -7,6 +7,7 @@
 #include "crypto/address.h"
 #include "crypto/certificate.h"
 #include "crypto/es256.h"
+#include "crypto/jwe.h"
 #include "crypto/jws.h"
 #include "crypto/pss.h"
 #include "crypto/wallet.h"
@@ -162,6 +163,21 @@ keys_facts(const struct keys *k, struct key_facts *f)
 	return key_facts_parse(f, span_of(k->identity, k->identity_len));
 }
 
+struct err
+keys_vouch_seal(const struct keys *k, struct span seal_spki, uint8_t signature[static PSS_SIG_LEN])
+{
+	struct buf message;
+	struct err e;
+
+	buf_init(&message, RSA_SPKI_MAX_BYTES);
+	buf_put_str(&message, SEAL_KEY_CONTEXT);
+	buf_put(&message, seal_spki);
+	if (!failed(e = buf_check(&message)))
+		e = pss_sign(k->signing, buf_span(&message), signature);
+	buf_fini(&message);
+	return e;
+}
+
 static struct err
 answer_chat(const struct keys *k, const struct key_request *r, uint64_t now_unix_s, struct buf *b)
 {
@@ -209,9 +225,12 @@ keys_answer(const struct keys *k, const struct key_request *r, uint64_t now_unix
 		    span_str(k->platform), now_unix_s, r->body);
 	case KEY_CONFIG:
 		return jws_sign(b, k->receipt, CONFIG_TYP, r->body);
-	case KEY_PROVISIONED: /* not matters of keys: child.c and attester.c have them */
+	case KEY_PROVISIONED: /* provision.c and attester.c have these */
 	case KEY_ATTEST:
 	case KEY_OWN:
+	case KEY_UNSEAL:
+	case KEY_APP_HASH:
+	case KEY_PROVISION:
 		break;
 	}
 	return FAIL(MALFORMED, "key protocol: type");

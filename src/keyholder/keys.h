@@ -30,6 +30,10 @@ MUST_USE struct err keys_facts(const struct keys *k, struct key_facts *f);
 /* FALSE when the identity, which holds the TLS key, may be paged out. */
 bool keys_locked(const struct keys *k);
 
+/* The signing key's word for the seal key (P3). Errors: SYSTEM, TOO_LARGE. */
+MUST_USE struct err
+keys_vouch_seal(const struct keys *k, struct span seal_spki, uint8_t signature[static PSS_SIG_LEN]);
+
 /*
  * Appends the answer's body. Safe from several threads at once.
  * Errors: REFUSED (K3: a time too far from now; receipt_sign()), TOO_LARGE, SYSTEM

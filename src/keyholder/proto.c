@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "crypto/digest.h"
 
 enum { VERSION = 1, ANSWER = 0x80, HEADER_LEN = 1 + 1 + 8 };
 enum { CHAT_LEN = KECCAK_LEN + KECCAK_LEN + 8, HEARTBEAT_LEN = 2 };
@@ -73,7 +74,10 @@ is_type(uint64_t type)
 	case KEY_PROVISIONED:
 	case KEY_ATTEST:
 	case KEY_OWN:
+	case KEY_UNSEAL:
+	case KEY_PROVISION:
 	case KEY_HEARTBEAT:
+	case KEY_APP_HASH:
 		return true;
 	}
 	return false;
@@ -151,9 +155,18 @@ key_request_parse(struct key_request *r, struct span datagram)
 		if (r->buffer_s > HEARTBEAT_BUFFER_MAX_S)
 			return FAIL(MALFORMED, "key protocol: K3: a heartbeat's buffer");
 		return OK;
+	case KEY_APP_HASH:
+		if (s.n != SHA256_LEN)
+			return FAIL(MALFORMED, "key protocol: length of a hash");
+		break;
 	case KEY_RECEIPT:
 		if (s.n == 0 || s.n > RECEIPT_MAX_BYTES)
 			return FAIL(MALFORMED, "key protocol: length of a receipt");
+		break;
+	case KEY_UNSEAL:
+	case KEY_PROVISION:
+		if (s.n == 0 || s.n > PROVISION_MAX_BYTES)
+			return FAIL(MALFORMED, "key protocol: length of a provisioning");
 		break;
 	case KEY_CONFIG:
 		if (s.n == 0 || s.n > CONFIG_MAX_BYTES)
@@ -269,6 +282,10 @@ void
 key_provisioned_put(struct buf *b, const struct key_provisioned *p)
 {
 	buf_put_byte(b, p->open);
+	if (p->open) {
+		put_part(b, p->seal_spki);
+		put_part(b, p->seal_signature);
+	}
 	buf_put(b, p->bytes);
 }
 
@@ -278,7 +295,12 @@ key_provisioned_parse(struct key_provisioned *p, struct span body)
 	struct span s = body;
 	uint64_t open = take_number(&s, 1);
 
-	*p = (struct key_provisioned){ .open = open == 1, .bytes = s };
+	*p = (struct key_provisioned){ .open = open == 1 };
+	if (p->open) {
+		p->seal_spki = take_part(&s);
+		p->seal_signature = take_part(&s);
+	}
+	p->bytes = s;
 	if (s.p == NULL || open > 1)
 		return FAIL(MALFORMED, "key protocol: what was provisioned");
 	return OK;

@@ -26,7 +26,10 @@ enum key_type {
 	KEY_PROVISIONED = 5,
 	KEY_ATTEST = 6,	    /* an attestation document over a stranger's nonce */
 	KEY_OWN = 7,	    /* our own document, and what the security module says of us */
+	KEY_UNSEAL = 8,	    /* the content of a JWE for the seal key, while provisioning is open */
+	KEY_PROVISION = 9,  /* these bytes are what is provisioned from now on: once */
 	KEY_HEARTBEAT = 10, /* RSA-PSS over who we are and a time a while ago */
+	KEY_APP_HASH = 11,  /* documents name another program's key instead: local mode only */
 };
 
 /* What a loop asks. */
@@ -37,7 +40,8 @@ struct key_request {
 	uint8_t output_hash[KECCAK_LEN];  /* CHAT only */
 	uint64_t timestamp_unix_s;	  /* CHAT only */
 	uint32_t buffer_s;		  /* HEARTBEAT only; at most HEARTBEAT_BUFFER_MAX_S */
-	struct span body; /* RECEIPT, CONFIG: JSON text; ATTEST: the nonce; borrowed */
+	struct span body; /* RECEIPT, CONFIG: JSON text; ATTEST: the nonce; UNSEAL: a compact JWE;
+			     PROVISION: bytes; borrowed */
 };
 
 void key_request_put(struct buf *b, const struct key_request *r);
@@ -53,7 +57,8 @@ struct key_answer {
 	uint64_t ticket;
 	enum err_code code;
 	struct span body; /* IDENTITY: facts; CHAT: PSS_SIG_LEN bytes; PROVISIONED: key_provisioned;
-		     ATTEST: a document; OWN: key_own; else a compact JWS; borrowed */
+		     ATTEST: a document; OWN: key_own; UNSEAL: a byte 0 and the content;
+		     PROVISION: a byte 1; else a compact JWS; borrowed */
 };
 
 void key_answer_put(struct buf *b, const struct key_answer *a);
@@ -83,7 +88,9 @@ MUST_USE struct err key_heartbeat_parse(struct key_heartbeat *h, struct span bod
 
 /* The body of a PROVISIONED answer. Spans borrow. */
 struct key_provisioned {
-	bool open;	   /* a provisioning may still come, once */
+	bool open; /* a provisioning may still come, once */
+	/* For whom it may be sealed, and the signing key's word for it; empty once it came. */
+	struct span seal_spki, seal_signature;
 	struct span bytes; /* what counts now; empty: nothing was provisioned */
 };
 

@@ -42,18 +42,21 @@ struct facilitator_client {
 
 /* --- what an answer means ------------------------------------------------------------------ */
 
-/* The payer could have helped it: money, allowance or nonce taken away, or a settlement that the
- * contract refused (PAY-01, PAY-12). Spellings differ, so parts of them count (x402.md 3). */
+/*
+ * A permit that verified and then does not settle was made worthless by its payer: money, allowance
+ * or nonce taken away, or the contract refused (PAY-01, PAY-12). Unless the facilitator says that it
+ * was its own doing. Spellings are many, so parts of words count (x402.md 3).
+ */
 static bool
 by_the_payer(const char *reason)
 {
-	static const char *const parts[] = { "balance", "funds", "allowance", "nonce", "simulation",
-		"transaction_failed", "revert" };
+	static const char *const own[] = { "unexpected", "internal", "facilitator_mismatch", "gas",
+		"rpc", "timeout", "rate_limit", "unavailable", "queue" };
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (strstr(reason, parts[i]) != NULL)
-			return true;
-	return false;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strstr(reason, own[i]) != NULL)
+			return false;
+	return true;
 }
 
 static struct facilitator_outcome
@@ -300,7 +303,7 @@ call_start(struct facilitator_call *c, const char *path, const char *const *ours
 
 	fields_of(field, ours, more);
 	buf_init(&url, 4096);
-	buf_put_str(&url, c->f->url);
+	buf_put_str(&url, c->f->url == NULL ? "" : c->f->url);
 	buf_put_str(&url, path);
 	buf_put_byte(&url, '\0');
 	if (!failed(e = buf_check(&url))) {
@@ -418,12 +421,13 @@ facilitator_client_supported(
 	return call_start(c, "/supported", f->fields.supported, NULL, SPAN_NONE);
 }
 
-/* "name: value" with a NUL, the value as base64. */
-static void
+/* "name: value" with a NUL, the value as base64. False: it does not fit. */
+static bool
 put_data_field(struct buf *line, enum settle_data_type type, const struct settle_data *d)
 {
 	struct buf text;
 
+	buf_clear(line);
 	buf_init(&text, FILING_MAX_BYTES);
 	settle_data_put(&text, type, d);
 	buf_put_str(line, "x-settlement-data: ");
@@ -431,6 +435,7 @@ put_data_field(struct buf *line, enum settle_data_type type, const struct settle
 	buf_put_byte(line, '\0');
 	line->over = line->over || text.over;
 	buf_fini(&text);
+	return !line->over;
 }
 
 void
@@ -441,13 +446,18 @@ facilitator_client_file(
 	struct buf line;
 	char word[48];
 	const char *more[] = { word, NULL, NULL };
+	bool fits;
 
 	if (type == SETTLE_DATA_PRIVATE || f->filings >= FILINGS_MAX)
 		return;
-	snprintf(word, sizeof(word), "x-settlement-type: %s", settle_data_type_name(type));
 	buf_init(&line, FILING_MAX_BYTES);
-	put_data_field(&line, type, d);
-	if (!failed(buf_check(&line)) && (c = call_new(f, FILE_PROOF)) != NULL) {
+	fits = put_data_field(&line, type, d);
+	if (!fits && type == SETTLE_DATA_INDIVIDUAL) {
+		type = SETTLE_DATA_BATCH;
+		fits = put_data_field(&line, type, d);
+	}
+	if (fits && (c = call_new(f, FILE_PROOF)) != NULL) {
+		snprintf(word, sizeof(word), "x-settlement-type: %s", settle_data_type_name(type));
 		more[1] = (const char *)line.p;
 		(void)call_start(c, "/settle_data", f->fields.settle_data, more, SPAN_LIT("{}"));
 	}
@@ -461,15 +471,27 @@ facilitator_client_new(
 	struct facilitator_client *f = calloc(1, sizeof(*f));
 
 	*out = NULL;
-	if (f == NULL || (f->url = strdup(opt->url)) == NULL) {
-		free(f);
+	if (f == NULL)
 		return FAIL(NOMEM, "facilitator");
-	}
 	f->egress = opt->egress;
 	f->terms = opt->terms;
 	f->fields = opt->fields;
 	LIST_INIT(&f->calls);
 	*out = f;
+	return OK;
+}
+
+struct err
+facilitator_client_point(struct facilitator_client *f, const char *url)
+{
+	char *copy;
+
+	if (f->url != NULL && strcmp(f->url, url) == 0)
+		return OK;
+	if ((copy = strdup(url)) == NULL)
+		return FAIL(NOMEM, "facilitator");
+	free(f->url);
+	f->url = copy;
 	return OK;
 }
 

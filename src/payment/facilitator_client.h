@@ -23,7 +23,6 @@ struct facilitator_fields {
 
 struct facilitator_client_options {
 	struct egress *egress;
-	const char *url; /* without a slash at its end; copied */
 	/* Network, name and version of the asset: what permits do not carry. Its spans are borrowed. */
 	const struct x402_terms *terms;
 	struct facilitator_fields fields; /* borrowed */
@@ -31,6 +30,11 @@ struct facilitator_client_options {
 /* Errors: NOMEM. */
 MUST_USE struct err facilitator_client_new(
     struct facilitator_client **out, const struct facilitator_client_options *opt);
+/*
+ * Whom to ask from now on: a URL without a slash at its end, copied. Before the first call. Calls
+ * under way stay where they are. Errors: NOMEM.
+ */
+MUST_USE struct err facilitator_client_point(struct facilitator_client *f, const char *url);
 /* Cancels what runs. NULL is fine. */
 void facilitator_client_free(struct facilitator_client *f);
 
@@ -46,7 +50,8 @@ struct facilitator_call *facilitator_client_supported(
 
 /*
  * POST /settle_data: files the proof of an answer, in the background. Nobody is told how it ended
- * but the log. Above FILINGS_MAX under way it is dropped; so is one that does not fit a head.
+ * but the log. Above FILINGS_MAX under way it is dropped. INDIVIDUAL that does not fit a head becomes
+ * BATCH.
  */
 void facilitator_client_file(
     struct facilitator_client *f, enum settle_data_type type, const struct settle_data *d);

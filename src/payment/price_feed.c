@@ -7,6 +7,7 @@
 #include "codec/json.h"
 #include "core/limits.h"
 #include "net/api.h"
+#include "pricing/quote.h"
 #include "sys/clock.h"
 #include "sys/log.h"
 #include "sys/metrics.h"
@@ -69,10 +70,10 @@ note_failure(struct price_feed *f, const char *why)
 }
 
 static void
-note_price(struct price_feed *f, const struct quote *q)
+note_price(struct price_feed *f, const struct token_price *usd)
 {
 	pthread_mutex_lock(&f->mutex);
-	f->known.price = (struct price){ .quote = *q, .unix_s = clock_unix_s() };
+	f->known.price = (struct price){ .usd = *usd, .unix_s = clock_unix_s() };
 	f->known.any = true;
 	f->known.got_us = clock_monotonic_us();
 	f->known.fetches++;
@@ -97,7 +98,7 @@ on_answer(void *ctx, const struct api_answer *a)
 {
 	struct price_feed *f = ctx;
 	char why[REASON_BYTES];
-	struct quote q;
+	struct token_price usd;
 	struct err e;
 
 	f->call = NULL;
@@ -112,10 +113,10 @@ on_answer(void *ctx, const struct api_answer *a)
 	} else if (a->status != 200) {
 		snprintf(why, sizeof(why), "the source answered %u", a->status);
 		note_failure(f, why);
-	} else if (failed(e = quote_parse(&q, a->body, span_str(f->opt.contract)))) {
+	} else if (failed(e = quote_parse(&usd, a->body, span_str(f->opt.contract)))) {
 		note_failure(f, e.what);
 	} else {
-		note_price(f, &q);
+		note_price(f, &usd);
 	}
 }
 
@@ -206,6 +207,17 @@ price_feed_free(struct price_feed *f)
 }
 
 bool
+price_feed_tried(struct price_feed *f)
+{
+	bool tried;
+
+	pthread_mutex_lock(&f->mutex);
+	tried = f->known.fetches + f->known.errors > 0;
+	pthread_mutex_unlock(&f->mutex);
+	return tried;
+}
+
+bool
 price_feed_get(struct price_feed *f, struct price *out)
 {
 	bool good;
@@ -229,7 +241,7 @@ price_feed_put_status(struct price_feed *f, struct buf *b)
 		pthread_mutex_unlock(&f->mutex);
 	}
 	buf_put_str(b, "{\"price_usd\":");
-	buf_put_str(b, now.any ? now.price.quote.usd : "null");
+	buf_put(b, now.any ? token_price_text(&now.price.usd) : SPAN_LIT("null"));
 	buf_put_str(b, ",\"last_success\":");
 	if (now.any)
 		buf_put_u64(b, now.price.unix_s);

@@ -12,27 +12,29 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "net/egress.h"
-#include "pricing/quote.h"
+#include "pricing/cost.h"
 
 struct price_feed;
 
 struct price_feed_options {
-	const struct quote *fixed; /* local mode: the price, for ever; NULL: ask */
-	const char *url;	   /* of the source; borrowed. Answer: pricing/quote.h */
-	const char *contract;	   /* the token's address as text; borrowed */
+	const struct token_price *fixed; /* local mode: the price, for ever; NULL: ask */
+	const char *url;		 /* of the source; borrowed. Answer: pricing/quote.h */
+	const char *contract;		 /* the token's address as text; borrowed */
 	uint32_t refresh_s, max_age_s;
 };
 /* One a process, before its loops run. Errors: NOMEM. */
 MUST_USE struct err price_feed_new(struct price_feed **out, const struct price_feed_options *opt);
 /* Asks from now on, on this loop; `e` is the loop's. Errors: SYSTEM. */
 MUST_USE struct err price_feed_start(struct price_feed *f, uv_loop_t *loop, struct egress *e);
+/* It was asked, and answered or failed: what there is now is all there is. */
+bool price_feed_tried(struct price_feed *f);
 /* Asks no more, before `e` is freed; the loop still has to close the timer. NULL is fine. */
 void price_feed_stop(struct price_feed *f);
 /* Once the loop is closed. NULL is fine. */
 void price_feed_free(struct price_feed *f);
 
 struct price {
-	struct quote quote;
+	struct token_price usd;
 	uint64_t unix_s; /* when the source said so */
 };
 /* From any loop. False: there is none that is young enough (503 price_unavailable). */

@@ -195,7 +195,7 @@ units_of_pico(const struct token_price *p, struct u256 pico_usd)
 }
 
 struct u256
-cost_units(const struct tariff *t, const struct token_price *p, const struct counts *use)
+cost_units(const struct tariff *t, const struct token_price *p, const struct cost_counts *use)
 {
 	struct u256 pico = mul_capped(u256_of(t->input_pico_usd), u256_of(use->prompt_tokens));
 

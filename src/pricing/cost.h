@@ -57,13 +57,13 @@ token_price_text(const struct token_price *p)
 }
 
 /* What was used, or may be used at most. */
-struct counts {
+struct cost_counts {
 	uint64_t prompt_tokens, completion_tokens, images;
 };
 
 /* ceil(USD / price x 10^18): the cost in atomic units of the token. */
 struct u256
-cost_units(const struct tariff *t, const struct token_price *p, const struct counts *use);
+cost_units(const struct tariff *t, const struct token_price *p, const struct cost_counts *use);
 
 /* M2: the most that a request can cost: its prompt bound, and n answers of output_limit tokens. */
 struct u256 cost_worst(const struct tariff *t, const struct token_price *p, uint64_t prompt_tokens,

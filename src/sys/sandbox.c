@@ -50,6 +50,7 @@ static const struct entry common[] = {
 	/* memory; never to be executed: no code but what is mapped already */
 	CALL(brk),
 	CALL(madvise),
+	CALL(mlock), /* for secrets that come while it runs (K4) */
 	CALL_IF(mmap, WITHOUT(2, PROT_EXEC)),
 	CALL_IF(mprotect, WITHOUT(2, PROT_EXEC)),
 	CALL(mremap),

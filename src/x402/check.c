@@ -23,6 +23,8 @@ check_offer(const struct x402_payment *p, const struct x402_terms *t)
 	while (i < t->n_caps && u256_cmp(t->cap[i], p->accepted.amount) != 0)
 		i++;
 	X402_NEED(i < t->n_caps, NO_MATCH, "accepted.amount is not one we offer");
+	X402_NEED(!p->accepted.has_max_timeout || p->accepted.max_timeout_s == t->max_timeout_s,
+	    NO_MATCH, "accepted.maxTimeoutSeconds is not the one we offer");
 	X402_NEED(t->scheme != X402_UPTO || !p->accepted.has_facilitator ||
 		x402_facilitator_known(t, &p->accepted.facilitator),
 	    NO_MATCH, "accepted.extra.facilitatorAddress is not one we offer");

@@ -27,7 +27,7 @@ enum {
 
 /*
  * A facilitator's own word for a failure: what stands before a colon, letters, digits and `_` only,
- * else "unknown": free text may hold addresses, hosts and calldata (x402.md 7.10).
+ * else "refused_by_facilitator": free text may hold addresses, hosts and calldata (x402.md 7.10).
  */
 struct facilitator_reason {
 	char text[FACILITATOR_REASON_MAX + 1]; /* NUL-terminated; "" when there is none */

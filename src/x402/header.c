@@ -55,6 +55,21 @@ x402_json(struct json *doc, struct span text)
 	return e;
 }
 
+bool
+x402_present(const struct json *doc, uint32_t at)
+{
+	return at != JSON_NONE && json_type(doc, at) != JSON_NULL;
+}
+
+bool
+x402_plain(const struct json *doc, uint32_t at, struct span *out)
+{
+	if (at == JSON_NONE || json_type(doc, at) != JSON_STRING || doc->node[at].count != 0)
+		return false;
+	*out = json_inner(doc, at);
+	return true;
+}
+
 void
 x402_put_compact(struct buf *b, const struct json *doc, uint32_t at)
 {

@@ -23,6 +23,14 @@ MUST_USE struct err x402_header_decode(struct buf *b, struct span value);
  */
 MUST_USE struct err x402_json(struct json *doc, struct span text);
 
+/* There, and not null: optional members may be either. `at` may be JSON_NONE. */
+bool x402_present(const struct json *doc, uint32_t at);
+/*
+ * A string without escapes, as amounts, addresses and identifiers are written; borrowed from the
+ * document's text. FALSE for anything else, and for JSON_NONE.
+ */
+bool x402_plain(const struct json *doc, uint32_t at, struct span *out);
+
 /* The value at `at` without white space; strings and numbers as they were spelled. */
 void x402_put_compact(struct buf *b, const struct json *doc, uint32_t at);
 

@@ -1,28 +1,16 @@
 #include "x402/payment.h"
 
-#include <string.h>
-
 #include "codec/hex.h"
 #include "codec/json.h"
 #include "core/limits.h"
 #include "x402/header.h"
-
-/* A string without escapes: nothing that is read here needs one. */
-static bool
-plain(const struct json *doc, uint32_t at, struct span *out)
-{
-	if (at == JSON_NONE || json_type(doc, at) != JSON_STRING || doc->node[at].count != 0)
-		return false;
-	*out = json_inner(doc, at);
-	return true;
-}
 
 static bool
 address_at(const struct json *doc, uint32_t object, const char *name, struct address *out)
 {
 	struct span text;
 
-	return plain(doc, json_get(doc, object, name), &text) && address_parse(out, text);
+	return x402_plain(doc, json_get(doc, object, name), &text) && address_parse(out, text);
 }
 
 /* Amounts, nonces and times are decimal strings; a JSON number is none of them (x402.md 2). */
@@ -31,7 +19,7 @@ number_at(const struct json *doc, uint32_t object, const char *name, struct u256
 {
 	struct span text;
 
-	return plain(doc, json_get(doc, object, name), &text) && u256_parse(out, text);
+	return x402_plain(doc, json_get(doc, object, name), &text) && u256_parse(out, text);
 }
 
 static bool
@@ -41,19 +29,13 @@ object_at(const struct json *doc, uint32_t object, const char *name, uint32_t *o
 	return *out != JSON_NONE && json_type(doc, *out) == JSON_OBJECT;
 }
 
-static bool
-present(const struct json *doc, uint32_t at)
-{
-	return at != JSON_NONE && json_type(doc, at) != JSON_NULL;
-}
-
 static struct x402_verdict
 read_signature(struct x402_payment *p, const struct json *doc, uint32_t payload, struct arena *a)
 {
 	struct span text;
 	uint8_t *bytes;
 
-	X402_NEED(plain(doc, json_get(doc, payload, "signature"), &text) &&
+	X402_NEED(x402_plain(doc, json_get(doc, payload, "signature"), &text) &&
 		span_starts(text, SPAN_LIT("0x")) && text.n % 2 == 0,
 	    PAYLOAD, "payload.signature is not a string of 0x and bytes in hex");
 	X402_NEED(text.n / 2 - 1 <= X402_SIGNATURE_MAX_BYTES, PAYLOAD,
@@ -84,7 +66,7 @@ read_permit2(struct x402_payment *p, const struct json *doc, uint32_t permit)
 	X402_NEED(address_at(doc, permit, "spender", &p->spender), PAYLOAD,
 	    "payload.permit2Authorization.spender is not an address");
 	/* Clients write decimal; facilitators take hex too. */
-	X402_NEED(plain(doc, json_get(doc, permit, "nonce"), &nonce) &&
+	X402_NEED(x402_plain(doc, json_get(doc, permit, "nonce"), &nonce) &&
 		(u256_parse(&p->nonce, nonce) || u256_parse_hex(&p->nonce, nonce)),
 	    PAYLOAD, "payload.permit2Authorization.nonce is not a number in a string");
 	X402_NEED(number_at(doc, permit, "deadline", &p->deadline), PAYLOAD,
@@ -94,7 +76,7 @@ read_permit2(struct x402_payment *p, const struct json *doc, uint32_t permit)
 	    PAYLOAD, "payload.permit2Authorization.witness.to is not an address");
 	X402_NEED(number_at(doc, witness, "validAfter", &p->valid_after), PAYLOAD,
 	    "payload.permit2Authorization.witness.validAfter is not a decimal string");
-	p->has_facilitator = present(doc, json_get(doc, witness, "facilitator"));
+	p->has_facilitator = x402_present(doc, json_get(doc, witness, "facilitator"));
 	X402_NEED(!p->has_facilitator || address_at(doc, witness, "facilitator", &p->facilitator),
 	    PAYLOAD, "payload.permit2Authorization.witness.facilitator is not an address");
 	return X402_OK;
@@ -117,7 +99,7 @@ read_eip3009(struct x402_payment *p, const struct json *doc, uint32_t auth)
 	X402_NEED(number_at(doc, auth, "validBefore", &p->deadline), PAYLOAD,
 	    "payload.authorization.validBefore is not a decimal string");
 	/* bytes32: all 64 digits. */
-	X402_NEED(plain(doc, json_get(doc, auth, "nonce"), &nonce) &&
+	X402_NEED(x402_plain(doc, json_get(doc, auth, "nonce"), &nonce) &&
 		nonce.n == 2 + 2 * U256_BYTES && u256_parse_hex(&p->nonce, nonce),
 	    PAYLOAD, "payload.authorization.nonce is not 0x and 64 hex digits");
 	return X402_OK;
@@ -128,22 +110,27 @@ static struct x402_verdict
 read_accepted(struct x402_payment *p, const struct json *doc, uint32_t accepted)
 {
 	uint32_t extra = json_get(doc, accepted, "extra");
+	uint32_t timeout = json_get(doc, accepted, "maxTimeoutSeconds");
 
-	X402_NEED(plain(doc, json_get(doc, accepted, "scheme"), &p->accepted.scheme), NO_MATCH,
+	X402_NEED(x402_plain(doc, json_get(doc, accepted, "scheme"), &p->accepted.scheme), NO_MATCH,
 	    "accepted.scheme is not one we offer");
-	X402_NEED(plain(doc, json_get(doc, accepted, "network"), &p->accepted.network), NO_MATCH,
-	    "accepted.network is not one we offer");
+	X402_NEED(x402_plain(doc, json_get(doc, accepted, "network"), &p->accepted.network),
+	    NO_MATCH, "accepted.network is not one we offer");
 	X402_NEED(number_at(doc, accepted, "amount", &p->accepted.amount), NO_MATCH,
 	    "accepted.amount is not one we offer");
 	X402_NEED(address_at(doc, accepted, "asset", &p->accepted.asset), NO_MATCH,
 	    "accepted.asset is not the one we offer");
 	X402_NEED(address_at(doc, accepted, "payTo", &p->accepted.pay_to), NO_MATCH,
 	    "accepted.payTo is not ours");
-	if (!present(doc, extra))
+	p->accepted.has_max_timeout = x402_present(doc, timeout);
+	X402_NEED(!p->accepted.has_max_timeout ||
+		json_u64(doc, timeout, UINT64_MAX, &p->accepted.max_timeout_s),
+	    NO_MATCH, "accepted.maxTimeoutSeconds is not the one we offer");
+	if (!x402_present(doc, extra))
 		return X402_OK;
 	X402_NEED(
 	    json_type(doc, extra) == JSON_OBJECT, NO_MATCH, "accepted.extra is not an object");
-	p->accepted.has_facilitator = present(doc, json_get(doc, extra, "facilitatorAddress"));
+	p->accepted.has_facilitator = x402_present(doc, json_get(doc, extra, "facilitatorAddress"));
 	X402_NEED(!p->accepted.has_facilitator ||
 		address_at(doc, extra, "facilitatorAddress", &p->accepted.facilitator),
 	    NO_MATCH, "accepted.extra.facilitatorAddress is not one we offer");
@@ -157,7 +144,7 @@ sponsored(const struct json *doc)
 
 	at = json_get(doc, at, "erc20ApprovalGasSponsoring");
 	at = json_get(doc, at, "info");
-	return present(doc, json_get(doc, at, "signedTransaction"));
+	return x402_present(doc, json_get(doc, at, "signedTransaction"));
 }
 
 static struct x402_verdict
@@ -178,8 +165,8 @@ read_members(struct x402_payment *p, const struct json *doc, struct arena *a)
 	X402_TRY(read_signature(p, doc, payload, a));
 	permit = json_get(doc, payload, "permit2Authorization");
 	auth = json_get(doc, payload, "authorization");
-	permit2 = present(doc, permit);
-	X402_NEED(permit2 != present(doc, auth), PAYLOAD,
+	permit2 = x402_present(doc, permit);
+	X402_NEED(permit2 != x402_present(doc, auth), PAYLOAD,
 	    "payload has not one of permit2Authorization and authorization");
 	X402_TRY(permit2 ? read_permit2(p, doc, permit) : read_eip3009(p, doc, auth));
 	X402_NEED(object_at(doc, 0, "accepted", &accepted), PAYLOAD, "accepted is not an object");
@@ -220,15 +207,4 @@ x402_payment_read(struct x402_payment *p, struct span value, bool many, struct a
 	}
 	buf_fini(&b);
 	return v;
-}
-
-void
-permit_key_of(struct permit_key *k, uint64_t chain_id, const struct x402_payment *p)
-{
-	uint8_t *to = k->b;
-
-	for (int shift = 56; shift >= 0; shift -= 8)
-		*to++ = (uint8_t)(chain_id >> shift);
-	memcpy(to, p->payer.b, ADDRESS_BYTES);
-	u256_store(p->nonce, to + ADDRESS_BYTES);
 }

@@ -36,6 +36,8 @@ struct x402_payment {
 		struct span scheme, network;
 		struct u256 amount;
 		struct address asset, pay_to;
+		bool has_max_timeout; /* maxTimeoutSeconds is there */
+		uint64_t max_timeout_s;
 		bool has_facilitator; /* extra.facilitatorAddress is there */
 		struct address facilitator;
 	} accepted;
@@ -70,15 +72,5 @@ x402_contract_signed(const struct x402_payment *p)
  */
 struct x402_verdict
 x402_payment_read(struct x402_payment *p, struct span value, bool many, struct arena *a);
-
-/*
- * What makes a payment this payment, whatever its spelling: chain id (8 bytes, big-endian), payer
- * (20), nonce (32, big-endian). Equal keys are one session.
- */
-enum { PERMIT_KEY_BYTES = 60 };
-struct permit_key {
-	uint8_t b[PERMIT_KEY_BYTES];
-};
-void permit_key_of(struct permit_key *k, uint64_t chain_id, const struct x402_payment *p);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "codec/b64.h"
 #include "core/limits.h"
+#include "x402/header.h"
 
 const char *
 x402_scheme_name(enum x402_scheme scheme)
@@ -9,14 +10,11 @@ x402_scheme_name(enum x402_scheme scheme)
 	return scheme == X402_UPTO ? "upto" : "exact";
 }
 
-/* A string member without escapes and not empty. */
+/* A string that is not empty. */
 static bool
 text_of(const struct json *doc, uint32_t at, struct span *out)
 {
-	if (at == JSON_NONE || json_type(doc, at) != JSON_STRING || doc->node[at].count != 0)
-		return false;
-	*out = json_inner(doc, at);
-	return out->n > 0;
+	return x402_plain(doc, at, out) && out->n > 0;
 }
 
 static struct err

@@ -2,6 +2,7 @@
 // (interfaces.md V1-V4, R2, R3, R9).
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { constants, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -202,12 +203,51 @@ test('R9: a configuration that another key signed', () => {
 	served => refuses(identity(served), 'config-signature'));
 });
 
+// A seal key and the signing key's word for it, bent.
+function withSealKey({ context = 'tee-sealing-key-v1', signer = enclave.keys.signingKey, bend = jwk => jwk } = {}) {
+	const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
+	const spki = key.export({ type: 'spki', format: 'der' });
+	const signature = sign('sha256', Buffer.concat([Buffer.from(context), spki]),
+		{ key: signer, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 });
+	const jwk = key.export({ format: 'jwk' });
+	return { jwk, options: { keys: enclave.keys, bend: { signingKey: shown =>
+		({ ...shown, seal_key: bend({ ...jwk, use: 'enc' }), seal_key_signature: signature.toString('base64') }) } } };
+}
+
+test('P3: the key to seal for is vouched for, and told', async () => {
+	const { jwk: { kty, crv, x, y }, options } = withSealKey();
+	await bent(options, async other => {
+		const { code, stdout, stderr } = await identity(other, '--json');
+		assert.equal(code, 0, stderr);
+		assert.equal(JSON.parse(stdout).seal_key, JSON.stringify({ crv, kty, x, y }));
+	});
+	const another = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+	for (const change of [{ context: 'tee-receipt-key-v1' }, { signer: another },
+		{ bend: ({ y: _, ...jwk }) => jwk }, { bend: jwk => ({ ...jwk, x: jwk.y }) }])
+		await bent(withSealKey(change).options, other => refuses(identity(other), 'seal-key'));
+	await bent({ keys: enclave.keys, bend: { signingKey: shown => ({ ...shown, seal_key: withSealKey().jwk }) } },
+		other => refuses(identity(other), 'seal-key'));
+	assert.ok(!('seal_key' in JSON.parse((await identity(enclave, '--json')).stdout)), 'none is shown, none is told');
+});
+
 test('R9: --config', async () => {
 	assert.equal((await identity(enclave, '--config', file('config', enclave.config))).code, 0);
 	assert.equal((await identity(enclave, '--config',
 		file('answer', `{"config":${enclave.config},"jws":"x"}`))).code, 0);
-	await refuses(identity(enclave, '--config', file('changed', enclave.config.replace('0.1.0', '9'))),
-		'config-mismatch');
+	const members = Object.entries(JSON.parse(enclave.config));
+	assert.equal((await identity(enclave, '--config',
+		file('printed', JSON.stringify(Object.fromEntries(members.toReversed()), null, 2)))).code, 0, 'in any spelling');
+	for (const [name, changed, member] of [
+		['changed', enclave.config.replace('0.1.0', '9'), 'version'],
+		['less', JSON.stringify(Object.fromEntries(members.slice(1))), members[0][0]],
+		['more', JSON.stringify({ ...Object.fromEntries(members), pay_to: null }), 'pay_to'],
+		['null', JSON.stringify({ ...Object.fromEntries(members), platform: null }), 'platform'],
+	]) {
+		const result = await identity(enclave, '--config', file(name, changed));
+		await refuses(result, 'config-mismatch');
+		assert.match(result.stdout, new RegExp(`^  config_differs_in: ${member}$`, 'm'), name);
+	}
+	await refuses(identity(enclave, '--config', file('twice', '{"config":{"mode":1,"mode":1}}')), 'config');
 });
 
 test('V4: a debug enclave, and --allow-debug', () => {

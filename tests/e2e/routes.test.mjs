@@ -41,7 +41,7 @@ test('GET /signing-key', async () => {
 	assert.equal(signing.enclave_info.platform, 'local-simulation');
 	assert.equal(signing.measurements, null);
 	assert.match(signing.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$/);
-	assert.ok(!('seal_key' in signing), 'what is not there yet is absent, not null');
+	assert.equal(signing.seal_key.crv, 'P-256', 'P3: a provisioning may still come');
 	// EIP-55: a letter is upper case where the digit of keccak(lower case) is above 7.
 	const address = signing.wallet_address;
 	assert.match(address, /^0x[0-9a-fA-F]{40}$/);
@@ -122,12 +122,14 @@ test('H3, H6: every answer names its request and must not be stored', async () =
 
 const contract = () => parse(fs.readFileSync(path.join(root, 'openapi.yaml'), 'utf8'));
 const sample = where => where.replace('{id}', 'echo');
-const operator = ['/metrics', '/v1/shutdown'];
+const operator = ['/metrics', '/v1/shutdown', '/v1/keys'];
 const methodsOf = entry => Object.keys(entry).filter(key => ['get', 'post', 'put', 'delete', 'patch'].includes(key))
 	.map(key => key.toUpperCase());
 
 test('H4, F1: openapi.yaml lists the served routes, and their methods are the ones allowed', async () => {
 	for (const [where, entry] of Object.entries(contract().paths)) {
+		if (entry.servers)
+			continue; // another listener's: internal.test.mjs
 		const answer = await get(sample(where), { method: 'DELETE' });
 		assert.equal(answer.status, 405, where);
 		const allowed = answer.headers.allow.split(', ').sort();
@@ -220,7 +222,7 @@ test('H5: public routes may be called from any page', async () => {
 test('H2: operator routes hide from whatever came through a proxy or a browser', async () => {
 	const nothing = await get('/nothing');
 	const nothingV1 = await get('/v1/nothing');
-	for (const [where, method] of [['/metrics', 'GET'], ['/v1/shutdown', 'POST']])
+	for (const [where, method] of [['/metrics', 'GET'], ['/v1/shutdown', 'POST'], ['/v1/keys', 'POST']])
 		for (const name of ['x-forwarded-for', 'forwarded', 'via', 'origin']) {
 			const answer = await get(where, { method, headers: { [name]: 'x', 'content-length': '0' } });
 			assert.equal(answer.status, 404, `${method} ${where} with ${name}`);
@@ -300,8 +302,4 @@ for (const [rule, headers, status] of [
 test('requests need no Authorization, and any is ignored', async () => {
 	assert.equal((await post(chat(), echo)).status, 200);
 	assert.equal((await post(chat(), echo, { authorization: 'Bearer 0x1234' })).status, 200);
-});
-
-test('H7: neither keys nor sealed provisioning are there yet', async () => {
-	assert.equal((await post(`${gateway.url}/v1/keys`, {})).status, 404);
 });

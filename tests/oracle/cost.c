@@ -15,7 +15,7 @@ enum { FIELDS = 5 };
 static struct err
 line_cost(struct buf *out, struct span line)
 {
-	struct counts use = { 0 };
+	struct cost_counts use = { 0 };
 	struct token_price price;
 	struct tariff t = { 0 };
 	struct span field[FIELDS];

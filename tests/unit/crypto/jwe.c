@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "sealer.h"
+#include "../sealer.h"
 
 static struct seal_key *key, *other;
 static struct es256_pub pub;
@@ -52,8 +52,8 @@ there_and_back(void **state)
 	static const char *const texts[] = { "", "{}", "{\"openai_api_key\":\"sk-1\"}" };
 	struct buf text, plain;
 
-	buf_init(&text, JWE_MAX_BYTES);
-	buf_init(&plain, JWE_MAX_BYTES);
+	buf_init(&text, PROVISION_MAX_BYTES);
+	buf_init(&plain, PROVISION_MAX_BYTES);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		assert_true(seal(&text, &pub, span_str(texts[i]), NULL));
 		assert_int_equal(open_with(key, buf_span(&text), &plain).code, ERR_OK);
@@ -72,8 +72,8 @@ every_byte(void **state)
 {
 	struct buf text, plain;
 
-	buf_init(&text, JWE_MAX_BYTES);
-	buf_init(&plain, JWE_MAX_BYTES);
+	buf_init(&text, PROVISION_MAX_BYTES);
+	buf_init(&plain, PROVISION_MAX_BYTES);
 	assert_true(seal(&text, &pub, SPAN_LIT("{\"openai_api_key\":\"sk-1\"}"), NULL));
 	for (size_t i = 0; i < text.n; i++) {
 		uint8_t was = text.p[i];
@@ -143,8 +143,8 @@ headers(void **state)
 {
 	struct buf text, plain;
 
-	buf_init(&text, JWE_MAX_BYTES);
-	buf_init(&plain, JWE_MAX_BYTES);
+	buf_init(&text, PROVISION_MAX_BYTES);
+	buf_init(&plain, PROVISION_MAX_BYTES);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct err e;
 
@@ -162,7 +162,7 @@ headers(void **state)
 static void
 bounds(void **state)
 {
-	static char large[JWE_MAX_BYTES + 1];
+	static char large[PROVISION_MAX_BYTES + 1];
 	struct buf text, plain;
 	struct jwe j;
 
@@ -171,7 +171,7 @@ bounds(void **state)
 	assert_int_equal(jwe_parse(&j, SPAN_NONE).code, ERR_MALFORMED);
 	assert_int_equal(jwe_parse(&j, SPAN_LIT("....")).code, ERR_MALFORMED);
 	/* A buffer that cannot hold it. */
-	buf_init(&text, JWE_MAX_BYTES);
+	buf_init(&text, PROVISION_MAX_BYTES);
 	buf_init(&plain, 4);
 	assert_true(seal(&text, &pub, SPAN_LIT("0123456789"), NULL));
 	assert_int_equal(open_with(key, buf_span(&text), &plain).code, ERR_TOO_LARGE);

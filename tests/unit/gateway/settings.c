@@ -41,7 +41,7 @@ there_and_back(void **state)
 	struct settings *s = full(), *t;
 	struct buf b;
 
-	buf_init(&b, SETTINGS_MAX_BYTES);
+	buf_init(&b, PROVISION_MAX_BYTES);
 	settings_encode(&b, s);
 	assert_int_equal(settings_parse(&t, buf_span(&b)).code, ERR_OK);
 	assert_memory_equal(s, t, sizeof(*s));
@@ -70,7 +70,7 @@ the_largest(void **state)
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++)
 		if (i != PROVIDER_ECHO)
 			settings_put_key(s, i, span_of(key, sizeof(key)));
-	buf_init(&b, SETTINGS_MAX_BYTES);
+	buf_init(&b, PROVISION_MAX_BYTES);
 	settings_encode(&b, s);
 	assert_int_equal(buf_check(&b).code, ERR_OK);
 	assert_int_equal(settings_parse(&t, buf_span(&b)).code, ERR_OK);
@@ -88,7 +88,7 @@ cut(void **state)
 	size_t one_key = 2 + strlen("google") + 2 + strlen("g-2");
 	struct buf b;
 
-	buf_init(&b, SETTINGS_MAX_BYTES);
+	buf_init(&b, PROVISION_MAX_BYTES);
 	settings_encode(&b, s);
 	for (size_t n = 0; n < b.n; n++) {
 		bool without_keys = n == b.n - one_key ||
@@ -166,7 +166,7 @@ of_options(void **state)
 		.facilitator_url = SPAN_LIT("https://f.example") };
 	struct settings *s;
 
-	assert_int_equal(settings_of_options(&s, &o).code, ERR_OK);
+	assert_int_equal(settings_of_environment(&s, &o).code, ERR_OK);
 	assert_int_equal(s->how, PROVISIONING_ENVIRONMENT);
 	assert_true(span_eq(settings_key(s, PROVIDER_OPENAI), SPAN_LIT("sk-1")));
 	/* A key that was wiped from the environment: it was there, and that is published. */
@@ -179,7 +179,7 @@ of_options(void **state)
 	settings_free(s);
 
 	o.key[PROVIDER_OPENAI] = o.key[PROVIDER_NOUS] = NULL;
-	assert_int_equal(settings_of_options(&s, &o).code, ERR_OK);
+	assert_int_equal(settings_of_environment(&s, &o).code, ERR_OK);
 	assert_int_equal(s->how, PROVISIONING_NONE);
 	assert_false(settings_provisioned(s));
 	settings_free(s);

@@ -143,6 +143,10 @@ static const struct {
 	{ "attest over nothing", SPAN_LIT("\1\6\0\0\0\0\0\0\0\1"), 0 },
 	{ "a nonce above its bound", SPAN_LIT("\1\6\0\0\0\0\0\0\0\1"), ATTEST_NONCE_MAX_BYTES + 1 },
 	{ "our own document with a body", SPAN_LIT("\1\7\0\0\0\0\0\0\0\1"), 1 },
+	{ "a JWE of nothing", SPAN_LIT("\1\x08\0\0\0\0\0\0\0\1"), 0 },
+	{ "one above its bound", SPAN_LIT("\1\x08\0\0\0\0\0\0\0\1"), PROVISION_MAX_BYTES + 1 },
+	{ "to provision nothing", SPAN_LIT("\1\x09\0\0\0\0\0\0\0\1"), 0 },
+	{ "more than may be", SPAN_LIT("\1\x09\0\0\0\0\0\0\0\1"), PROVISION_MAX_BYTES + 1 },
 	{ "above any message", SPAN_LIT("\1\4\0\0\0\0\0\0\0\1"), KEY_MESSAGE_MAX_BYTES },
 };
 
@@ -194,7 +198,8 @@ next_noise(uint32_t *state)
 /*
  * Datagrams of noise, every second one with a good header before it: an answer is a refusal, or
  * what anybody may have. Noise is no chat of now and no JSON, so there is no signature but that of a
- * configuration, whose bytes are free, and documents of the security module, whose nonce is free.
+ * configuration, whose bytes are free, and documents of the security module, whose nonce is free; and
+ * any bytes may be provisioned, once.
  */
 static void
 noise(void **state)
@@ -202,7 +207,7 @@ noise(void **state)
 	enum { TURNS = 400 };
 	uint32_t seed = 0x6b657973;
 	uint8_t raw[2048];
-	unsigned closed = 0;
+	unsigned closed = 0, provisioned = 0;
 
 	for (unsigned turn = 0; turn < TURNS; turn++) {
 		size_t n = turn % 4 == 1 ? 82 : 1 + next_noise(&seed) % (sizeof(raw) - 1);
@@ -220,11 +225,13 @@ noise(void **state)
 			another_worker();
 			continue;
 		}
-		if (a.code == ERR_OK && a.type != KEY_CONFIG && a.type != KEY_ATTEST &&
-		    a.type != KEY_HEARTBEAT)
+		provisioned += a.code == ERR_OK && a.type == KEY_PROVISION;
+		if (a.code == ERR_OK && a.type != KEY_CONFIG && a.type != KEY_PROVISION &&
+		    a.type != KEY_ATTEST && a.type != KEY_HEARTBEAT)
 			fail_msg("turn %u: type %d was obeyed", turn, (int)a.type);
 	}
 	assert_true(closed >= TURNS / 2);
+	assert_int_equal(provisioned, 1);
 	assert_serves(1);
 }
 

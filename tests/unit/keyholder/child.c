@@ -231,13 +231,14 @@ assert_refused(int i, enum key_type type)
 static void
 assert_provisioned(int i, struct span want)
 {
+	struct key_provisioned p;
 	struct buf b;
-	bool open;
 
 	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
-	assert_int_equal(key_provisioned_fetch(&b, &open, end[i], PATIENCE_MS).code, ERR_OK);
-	assert_true(span_eq(buf_span(&b), want));
-	assert_true(open);
+	assert_int_equal(key_provisioned_fetch(&b, &p, end[i], PATIENCE_MS).code, ERR_OK);
+	assert_true(span_eq(p.bytes, want));
+	assert_true(p.open);
+	assert_int_equal(p.seal_signature.n, PSS_SIG_LEN);
 	buf_fini(&b);
 }
 

@@ -43,7 +43,7 @@ costs_of_the_reference(void **state)
 	list = vectors_get(&vectors, 0, "vectors");
 	for (uint32_t c = json_first(&vectors.doc, list); c != JSON_NONE;
 	     c = json_after(&vectors.doc, list, c), seen++) {
-		struct counts use = { .prompt_tokens = count(&vectors, c, "prompt_tokens"),
+		struct cost_counts use = { .prompt_tokens = count(&vectors, c, "prompt_tokens"),
 			.completion_tokens = count(&vectors, c, "completion_tokens") };
 		struct span price = vectors_text(&vectors, c, "opg_price_usd");
 		struct tariff t = { 0 };
@@ -174,7 +174,7 @@ static const struct tariff images = { .image_pico_usd = 39000000000 };
 static void
 bounds(void **state)
 {
-	struct counts most = { UINT64_MAX, UINT64_MAX, UINT64_MAX }, none = { 0 };
+	struct cost_counts most = { UINT64_MAX, UINT64_MAX, UINT64_MAX }, none = { 0 };
 	struct token_price cheap, dime;
 	struct u256 cost;
 
@@ -193,7 +193,7 @@ bounds(void **state)
 	cost = cost_worst(&dear, &cheap, UINT64_MAX, UINT32_MAX, UINT64_MAX);
 	assert_int_equal(u256_cmp(cost, U256_MAX), 0);
 	/* M2: images x price. 3 x 0.039 USD at 0.10 USD = 1.17 OPG. */
-	cost = cost_units(&images, &dime, &(struct counts){ .images = 3 });
+	cost = cost_units(&images, &dime, &(struct cost_counts){ .images = 3 });
 	assert_int_equal(u256_cmp(cost, units("1170000000000000000")), 0);
 	/* M2: 1000 tokens in, 2 x 4096 out. (0.002 + 0.065536) USD = 0.67536 OPG. */
 	cost = cost_worst(&gpt, &dime, 1000, 2, 4096);

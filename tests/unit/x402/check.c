@@ -198,6 +198,16 @@ other_asset(struct bent *b)
 	b->payment.accepted.asset.b[19] ^= 1;
 }
 static void
+ten_years(struct bent *b)
+{
+	b->payment.accepted.max_timeout_s = 315360000;
+}
+static void
+no_timeout(struct bent *b)
+{
+	b->payment.accepted.has_max_timeout = false;
+}
+static void
 other_form(struct bent *b)
 {
 	b->payment.form = X402_EIP3009;
@@ -264,6 +274,8 @@ static const struct {
 	{ "PAY-17: EXACT in capitals, UPTO too", scheme_in_capitals, X402_NO_MATCH },
 	{ "PAY-17: network `base`", network_by_name, X402_NO_MATCH },
 	{ "PAY-17: another asset accepted", other_asset, X402_NO_MATCH },
+	{ "PAY-17: maxTimeoutSeconds of ten years", ten_years, X402_NO_MATCH },
+	{ "maxTimeoutSeconds is not needed", no_timeout, X402_FINE },
 	{ "EIP-3009 for upto", other_form, X402_PAYLOAD },
 	{ "a signature of no bytes", no_signature, X402_SIGNATURE },
 	{ "4.2: the compact form", compact_signature, X402_SIGNATURE },

@@ -1,13 +1,14 @@
 /*
  * sealer.h - seals a JWE, step by step after RFC 7518 4.6 and 5.3, so that each step can be bent.
  */
-#ifndef TEST_CRYPTO_SEALER_H
-#define TEST_CRYPTO_SEALER_H
+#ifndef TEST_SEALER_H
+#define TEST_SEALER_H
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 
 #include "codec/b64.h"
+#include "core/limits.h"
 #include "crypto/digest.h"
 #include "crypto/jwe.h"
 #include "crypto/p256.h"
@@ -62,7 +63,7 @@ seal(struct buf *b, const struct es256_pub *to, struct span plain, const struct 
 	      "s}}";
 	const char *alg = how != NULL && how->alg != NULL ? how->alg : "A256GCM";
 	static const uint8_t iv[JWE_IV_LEN] = { 1, 2, 3 };
-	uint8_t shared[32], cek[SHA256_LEN], out[JWE_MAX_BYTES], tag[JWE_TAG_LEN];
+	uint8_t shared[32], cek[SHA256_LEN], out[PROVISION_MAX_BYTES], tag[JWE_TAG_LEN];
 	EVP_PKEY *mine = EVP_EC_gen("P-256"), *theirs = p256_pkey(to);
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL);
 	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
