@@ -1,5 +1,6 @@
 #include "gateway/keys.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -108,11 +109,12 @@ take_over(struct provisioning_call *k)
 	unsigned n = atomic_load(&gw->n_published);
 	struct settings *s = k->settings;
 
+	assert(n < PUBLISHED_MAX);
 	gw->published[n] = k->published;
 	k->published = (struct published){ 0 };
 	s->published = &gw->published[n];
 	atomic_store(&gw->n_published, n + 1);
-	atomic_store(&gw->settings, s);
+	gateway_set_settings(gw, s);
 	atomic_store(&gw->provisioning_open, false);
 	k->settings = NULL;
 	heart_wake(gw->heart);
