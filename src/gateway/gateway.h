@@ -18,6 +18,7 @@
 #include "gateway/receipts.h"
 #include "gateway/shop_policy.h"
 #include "gateway/settings.h"
+#include "gateway/verify.h"
 #include "http/server.h"
 #include "keyholder/client.h"
 #include "net/egress.h"
@@ -63,9 +64,10 @@ struct loop {
 	struct key_client *keys;
 	struct enclave *enclave;
 	struct facilitator_client *facilitator; /* NULL: nothing is sold */
-	uv_async_t wake;			/* another thread asks to drain */
-	uv_timer_t deadline;			/* of the shutdown */
-	uv_timer_t poll;			/* looks whether the last request is done */
+	struct verify_list verifies;
+	uv_async_t wake;     /* another thread asks to drain */
+	uv_timer_t deadline; /* of the shutdown */
+	uv_timer_t poll;     /* looks whether the last request is done */
 	bool draining, stopped;
 	bool gave_up, settling; /* loop 0's, when it stops: on requests; and what is owed */
 	size_t requests;	/* requests under way, also those whose client has left */

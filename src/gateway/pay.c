@@ -367,8 +367,6 @@ on_verified(void *ctx, const struct facilitator_outcome *o)
 {
 	struct rq *rq = ctx;
 
-	rq->pay.verify = NULL;
-	shop_verify_end(rq->loop->gw->shop);
 	if (o->result == FACILITATOR_AGREED) {
 		metric_add(METRIC_PAYMENTS, "verified", NULL, 1);
 		open_session(rq);
@@ -394,15 +392,12 @@ ask_facilitator(struct rq *rq)
 		.key = p->permit.key, .terms = p->permit.terms, .payload = p->permit.payload
 	};
 
+	struct err e;
+
 	if (client == NULL)
 		return facilitator_gone(rq, 0);
-	if (!shop_verify_begin(shop))
-		return busy(rq, "overloaded", "Too many payments are being verified.", 1);
-	p->verify = facilitator_client_as(client).verify(client, &payment, on_verified, rq);
-	if (p->verify != NULL)
-		return RQ_WAIT;
-	shop_verify_end(shop);
-	return rq_fail_err(rq, FAIL(NOMEM, "payment"));
+	e = verify_begin(&rq->loop->verifies, &p->verify, shop, client, &payment, on_verified, rq);
+	return failed(e) ? rq_fail_err(rq, e) : RQ_WAIT;
 }
 
 enum rq_next
@@ -502,10 +497,7 @@ pay_fini(struct rq *rq)
 
 	if (!p->due)
 		return;
-	if (p->verify != NULL) {
-		facilitator_client_as(rq->loop->facilitator).cancel(p->verify);
-		shop_verify_end(rq->loop->gw->shop);
-	}
+	verify_leave(&p->verify);
 	ledger_release(shop_ledger(rq->loop->gw->shop), &p->hold);
 	wipe(p->token, sizeof(p->token));
 	wipe(p->session.secret, sizeof(p->session.secret));

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "payment/facilitator.h"
+#include "gateway/verify.h"
 #include "payment/ledger.h"
 #include "payment/price_feed.h"
 #include "pricing/cost.h"
@@ -34,7 +34,7 @@ struct pay {
 	bool bears; /* over this connection a session's secret may travel (M5) */
 	struct x402_payment payment;
 	struct ledger_permit permit;
-	struct facilitator_call *verify; /* under way */
+	struct verify_wait verify;
 	struct ledger_session session;
 	bool joined; /* `session` is there */
 	struct ledger_hold hold;

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
-import { stream, whole } from './fake-openai.mjs';
+import { payFor } from './fake-facilitator.mjs';
+import { sha256, stream, whole } from './fake-openai.mjs';
 import * as p from './payment.mjs';
 
 let shop;
@@ -68,7 +69,7 @@ test('who hangs up before the last event is charged for prompt and what was prod
 	let release;
 	const hold = new Promise(ok => { release = ok; });
 	const text = p.chunks({ text: ['x'.repeat(40), 'y'.repeat(40)] });
-	const tail = text.length - text.indexOf('yyyy') + 400;
+	const tail = text.length - text.lastIndexOf('data: ', text.indexOf('yyyy'));
 	shop.provider.answer(stream(text, { hold, tail }));
 	await hangUp(s.id, xid, 'xxxx');
 	const { payment, outcome } = await receipt(xid);
@@ -155,7 +156,7 @@ for (const streamed of [false, true])
 	});
 
 test('a provider that reports more than it may is not believed beyond the reservation (PAY-13)', async () => {
-	for (const [prompt, answer] of [[10, 5000], [10, 1e12], [1e15, 1e15]]) {
+	for (const [prompt, answer] of [[10, 5000], [10, 4e9], [4e9, 4e9]]) {
 		const s = await session();
 		shop.provider.answer(whole(p.completion({ prompt, answer })));
 		const got = await p.reuse(shop, s.id);
@@ -180,7 +181,6 @@ test('reasoning is billed like what is shown', async () => {
 test('legacy completions are paid, with their own session', async () => {
 	const url = `${shop.gateway.url}/v1/completions`, body = { model: 'gpt-4.1', prompt: 'How are you?', max_tokens: 50 };
 	const wanted = p.required(await p.post(url, body));
-	const { payFor } = await import('./fake-facilitator.mjs');
 	shop.provider.answer(whole(p.completion()));
 	const { header } = await payFor(wanted, p.newWallet());
 	const got = await p.post(url, body, { 'payment-signature': header });
@@ -194,7 +194,6 @@ test('a paid answer verifies, and its receipt names the body and the model (PAY-
 	shop.provider.answer(whole(p.completion()));
 	const got = await p.reuse(shop, s.id, p.question({ model: 'gpt-5-mini', max_tokens: 20 }));
 	const { payment, model, req } = p.claims(got.headers['tee-receipt']);
-	const { sha256 } = await import('./fake-openai.mjs');
 	assert.equal(model, 'gpt-5-mini');
 	assert.equal(req, sha256(JSON.stringify(p.question({ model: 'gpt-5-mini', max_tokens: 20 }))));
 	// 10 x 0.25 + 8 x 2 micro-dollars.
