@@ -89,7 +89,7 @@ is_due(struct ledger *l, struct session *s, uint64_t now_s, bool draining)
 }
 
 static void
-claim(struct ledger *l, struct session *s, struct ledger_task *t)
+claim(struct ledger *l, struct session *s, bool draining, struct ledger_task *t)
 {
 	static const struct {
 		uint8_t next;
@@ -110,6 +110,7 @@ claim(struct ledger *l, struct session *s, struct ledger_task *t)
 	t->amount = a.accumulated;
 	t->deadline_s = s->deadline_s;
 	t->refusals = a.refusals;
+	t->draining = draining;
 	memcpy(t->job, a.job, sizeof(t->job));
 	t->payload_n = s->payload_n;
 	memcpy(t->payload, session_payload(l, s), s->payload_n);
@@ -132,7 +133,7 @@ ledger_claim(struct ledger *l, uint64_t now_s, bool draining, struct ledger_task
 			first = s;
 	}
 	if (first != NULL)
-		claim(l, first, t);
+		claim(l, first, draining, t);
 	ledger_unlock(l);
 	return first != NULL;
 }
@@ -162,6 +163,21 @@ back_off(struct account *a, uint64_t now_s, uint32_t retry_after_s)
 	if (a->waits < UINT32_MAX)
 		a->waits++;
 	a->next_try_s = now_s + (retry_after_s > s ? retry_after_s : s);
+}
+
+/*
+ * A no may have been the facilitator's own trouble, which passes, or an empty wallet, which may be
+ * filled: the attempts are spread, and the last is in time even for who began at the margin.
+ */
+static void
+back_off_refused(struct account *a, uint64_t now_s, bool draining)
+{
+	static const uint8_t gap_s[2][SETTLE_REFUSALS_MAX] = { { 5, 15, 30 }, { 1, 2, 4 } };
+
+	assert(a->refusals >= 1);
+	if (a->refusals <= SETTLE_REFUSALS_MAX)
+		a->next_try_s = now_s + gap_s[draining][a->refusals - 1];
+	a->waits = 0;
 }
 
 void
@@ -228,7 +244,10 @@ ledger_failed(struct ledger *l, const struct ledger_task *t, enum ledger_fault f
 			a.barred = true;
 		}
 	}
-	back_off(&a, now_s, retry_after_s);
+	if (fault == LEDGER_UNAVAILABLE)
+		back_off(&a, now_s, retry_after_s);
+	else
+		back_off_refused(&a, now_s, t->draining);
 	session_commit(l, s, &a);
 	ledger_unlock(l);
 }

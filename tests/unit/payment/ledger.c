@@ -497,16 +497,18 @@ outages_bar_nobody(void **state)
 static void
 refusals_are_bounded(void **state)
 {
+	static const uint64_t due[SETTLE_REFUSALS_MAX] = { 101, 106, 121, 151 };
 	struct ledger *l = ledger_of(4, CAP);
 	struct ledger_permit p = permit(1, 1);
 	struct ledger_loss loss;
 	uint32_t cursor = 0;
 
 	owing(l, &p, 10);
-	for (uint64_t i = 0; i < SETTLE_REFUSALS_MAX; i++) {
-		claim_at(l, T0 + 101 + 10 * i, LEDGER_SETTLE);
+	for (size_t i = 0; i < SETTLE_REFUSALS_MAX; i++) {
+		assert_false(ledger_claim(l, T0 + due[i] - 1, false, &task));
+		claim_at(l, T0 + due[i], LEDGER_SETTLE);
 		assert_int_equal(task.refusals, i);
-		ledger_failed(l, &task, LEDGER_REFUSED, T0 + 101 + 10 * i, 0);
+		ledger_failed(l, &task, LEDGER_REFUSED, T0 + due[i], 0);
 	}
 	assert_false(ledger_claim(l, T0 + 200, false, &task));
 	assert_int_equal(small(stats(l).owed), 10); /* it stays in the gauge */
