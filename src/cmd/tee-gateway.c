@@ -65,6 +65,16 @@ forget_keys(const struct options *opt)
 			wipe((char *)(uintptr_t)opt->key[i], strlen(opt->key[i]));
 }
 
+/* In the log's carrier, which needs nothing but its pipe. */
+static void
+forget_all(void *ctx)
+{
+	struct program *p = ctx;
+
+	forget_keys(&p->opt);
+	config_unload(&p->gw);
+}
+
 static int
 run_keyholder(void *ctx, const int *channel, int control)
 {
@@ -231,6 +241,8 @@ main(int argc, char **argv)
 		config_unload(&p.gw);
 		return 0;
 	}
+	p.opt.log.forget = forget_all;
+	p.opt.log.forget_ctx = &p;
 	if (failed(e = log_open(&p.opt.log))) {
 		fprintf(stderr, "tee-gateway: %s: %s\n",
 		    p.opt.log.file == NULL ? "standard error" : p.opt.log.file, e.what);

@@ -40,7 +40,7 @@ log_open(const struct log_options *opt)
 	int fd = STDERR_FILENO;
 
 	if (opt->host.port != 0) {
-		TRY(log_carrier_start(&fd, &opt->host));
+		TRY(log_carrier_start(&fd, &opt->host, opt->forget, opt->forget_ctx));
 	} else if (opt->file != NULL) {
 		fd = open(opt->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 		if (fd < 0)

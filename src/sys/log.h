@@ -26,6 +26,8 @@ struct log_options {
 	bool json;
 	const char *file;	   /* NULL: standard error; opened for appending, 0640 */
 	struct vsock_address host; /* port not 0: there instead (log_carrier.h) */
+	void (*forget)(void *ctx); /* in the process that this starts; NULL: nothing */
+	void *forget_ctx;
 };
 /*
  * Errors: SYSTEM (cannot open). Before it, lines go to standard error as text. With a host it starts

@@ -166,7 +166,7 @@ begin(int lines, const struct vsock_address *host)
 static pid_t carrier, starter;
 
 struct err
-log_carrier_start(int *fd, const struct vsock_address *host)
+log_carrier_start(int *fd, const struct vsock_address *host, void (*forget)(void *ctx), void *ctx)
 {
 	int pair[2];
 
@@ -182,6 +182,8 @@ log_carrier_start(int *fd, const struct vsock_address *host)
 	}
 	if (carrier == 0) {
 		close(pair[1]);
+		if (forget != NULL)
+			forget(ctx);
 		begin(pair[0], host);
 	}
 	close(pair[0]);

@@ -19,9 +19,11 @@ enum {
 /*
  * Starts the process. *fd takes whole lines of up to PIPE_BUF bytes, each in one write(2), which
  * does not wait: EAGAIN when the line is lost. As root it becomes a user of its own; it ends when
- * nobody has *fd open any more. Call while there is one thread. Errors: SYSTEM.
+ * nobody has *fd open any more. Call while there is one thread. The process has a copy of all that is
+ * in memory: forget(ctx), unless NULL, is called in it and wipes what is secret. Errors: SYSTEM.
  */
-MUST_USE struct err log_carrier_start(int *fd, const struct vsock_address *host);
+MUST_USE struct err
+log_carrier_start(int *fd, const struct vsock_address *host, void (*forget)(void *ctx), void *ctx);
 /* After *fd was closed everywhere, by who started it: waits until the last lines are gone, or it is late. */
 void log_carrier_end(void);
 

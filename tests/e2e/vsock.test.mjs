@@ -12,7 +12,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { gatewayProgram, root } from './gateway.mjs';
 import { events, makeCertificates, startFakeOpenAI, stream, whole } from './fake-openai.mjs';
-import { children, sanitized, status, until } from './processes.mjs';
+import { children, memory, sanitized, status, until } from './processes.mjs';
 
 const build = path.resolve(path.dirname(gatewayProgram), '../..');
 const program = path.join(build, 'tests/host/tee-gateway-test');
@@ -268,6 +268,25 @@ test('the worker has its list of calls, and no capability', options, t => {
 		return t.skip('a sanitizer has no lists');
 	assert.equal(status(worker).Seccomp, '2');
 	assert.equal(BigInt(`0x${status(worker).CapEff}`), 0n);
+});
+
+test('K3: the log\'s carrier has no provider key', options, t => {
+	const [carrier] = children(gateway.pid);
+	if (sanitized(carrier))
+		return t.skip('a sanitizer keeps what was freed');
+	if (process.getuid() !== 0)
+		return t.skip('another process\'s memory is root\'s to read');
+	assert.equal(status(carrier).Uid.split('\t')[0], '61103');
+	assert.equal(status(carrier).Seccomp, '2');
+	const key = Buffer.from('sk-test-of-the-gateway');
+	let bytes = 0;
+	for (const mapping of memory(carrier)) {
+		bytes += mapping.length;
+		assert.ok(!mapping.includes(key));
+	}
+	assert.ok(bytes > 100_000, 'its memory was read');
+	assert.ok([...memory(children(gateway.pid).at(-1))].some(mapping => mapping.includes(key)),
+		'the worker has it, so that we would have seen it');
 });
 
 test('F3: lines reach the host whole, in order, and the last ones too', options, async () => {
