@@ -131,9 +131,19 @@ def link(tmp, mtu=1500, flags_of_tap=(), prepare=lambda directory: None):
             process.end()
 
 
-def inside(tap, *argv):
-    return subprocess.run(["nsenter", "--net", "--target", str(tap.pid()), *map(str, argv)],
+def inside(end, *argv):
+    return subprocess.run(["nsenter", "--net", "--target", str(end.pid()), *map(str, argv)],
                           capture_output=True, text=True, timeout=120, check=False)
+
+
+def interface(tap):
+    """Another number would be another interface."""
+    return int(re.match(r"(\d+): tap0", inside(tap, "ip", "-oneline", "link", "show", "tap0").stdout)[1])
+
+
+def received(tap):
+    """Frames that tap0 had from the host."""
+    return int(re.search(r"tap0:\s*\d+\s+(\d+)", inside(tap, "cat", "/proc/net/dev").stdout)[1])
 
 
 def get(tap, tmp, path, *rest):
@@ -223,7 +233,7 @@ def log_to_the_host(tmp):
 def another_peer(tmp):
     """The host's process ends, and a new one takes its place: the interface stays."""
     with link(tmp) as (directory, host, tap):
-        index = inside(tap, "cat", "/sys/class/net/tap0/ifindex").stdout
+        index = interface(tap)
         host.say("close")
         tap.until("no link: the host closed; trying again")
         tap.until("linked")
@@ -237,7 +247,7 @@ def another_peer(tmp):
             tap.until("linked")
             done = inside(tap, "ping", "-c", "1", "-W", "10", "192.168.127.1") if shutil.which("ping") else None
             assert done is None or done.returncode == 0, done.stdout
-            assert inside(tap, "cat", "/sys/class/net/tap0/ifindex").stdout == index
+            assert interface(tap) == index
         finally:
             again.end()
 
@@ -264,6 +274,18 @@ def garbage(tmp):
             host.say(word)
             works(tap, tmp)
         assert not any("no link" in line for line in tap.seen), tap.seen
+
+
+def idle(tmp):
+    """Nothing to say is not silence: the host's kernel answers the ARP request, and nobody else speaks."""
+    with link(tmp) as (_, host, tap):
+        for end in (host, tap):
+            inside(end, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6")
+        before = received(tap)
+        time.sleep(18)
+        assert not any("no link" in line for line in tap.seen) and tap.lines.empty(), tap.seen
+        assert 1 <= received(tap) - before <= 6, (before, received(tap))
+        works(tap, tmp)
 
 
 def silence(tmp):
@@ -302,7 +324,7 @@ def flags(tmp):
 
 
 ROWS = [flags, the_interface, nothing_before_the_handshake, https, without_rights, log_to_the_host,
-        another_peer, split_frames, broken_frames, garbage, silence, throughput]
+        another_peer, split_frames, broken_frames, garbage, idle, silence, throughput]
 
 
 def obstacle():
