@@ -131,7 +131,10 @@ before(async () => {
 	proxy = await startProxy(dir);
 	proxy.to = fake.port;
 	log = await startLog(dir);
-	gateway = start(dir, ['--listen', 'vsock:8000', '--tls-listen', 'vsock:443', '--egress', 'vsock:3:1080',
+	const policy = JSON.parse(fs.readFileSync(path.join(root, 'policy.json'), 'utf8'));
+	policy.limits = { ...policy.limits, upstream_connect_ms: 1000 };
+	fs.writeFileSync(path.join(dir, 'policy.json'), JSON.stringify(policy));
+	gateway = start(dir, ['--policy', path.join(dir, 'policy.json'), '--listen', 'vsock:8000', '--tls-listen', 'vsock:443', '--egress', 'vsock:3:1080',
 		'--log-to', 'vsock:3:514', '--loops', '2'],
 	// Nobody listens there, and no resolver of ours knows the name: it is the host's to find.
 	{ ...fake.env, OPENAI_BASE_URL: 'https://localhost:9/v1' });
@@ -203,6 +206,7 @@ for (const [what, answerOf, code] of [
 		more();
 	}, 'upstream_error'],
 	['closes at once', socket => socket.destroy(), 'upstream_error'],
+	['says nothing', () => {}, 'upstream_error'],
 	['is another provider', null, 'upstream_tls'],
 ])
 	test(`a host that ${what} is 502 ${code}`, options, async () => {
