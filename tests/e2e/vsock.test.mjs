@@ -274,6 +274,16 @@ test('the worker has its list of calls, and no capability', options, t => {
 	assert.equal(BigInt(`0x${status(worker).CapEff}`), 0n);
 });
 
+test('K1: a worker that dies leaves its listeners to the next', options, async () => {
+	const dead = children(gateway.pid).at(-1);
+	process.kill(dead, 'SIGKILL');
+	await until('a new worker serves', async () => children(gateway.pid).at(-1) !== dead
+		&& (await ask(plain, '/health').catch(() => ({}))).status === 200);
+	fake.answer(whole(answer));
+	const got = await ask(secure, '/v1/chat/completions', { secure: true, body: chat() });
+	assert.equal(got.status, 200, got.body);
+});
+
 test('K3: the log\'s carrier has no provider key', options, t => {
 	const [carrier] = children(gateway.pid);
 	if (sanitized(carrier))
