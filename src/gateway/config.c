@@ -222,6 +222,20 @@ checked(struct published *p, const struct buf *b)
 	return e;
 }
 
+/* How requests leave: through a proxy of the host, who sees their names, or by our own sockets. */
+static void
+put_egress(struct buf *b, const struct vsock_address *egress)
+{
+	if (egress->port == 0) {
+		buf_put_str(b, "direct");
+		return;
+	}
+	buf_put_str(b, "vsock:");
+	buf_put_u64(b, egress->cid);
+	buf_put_byte(b, ':');
+	buf_put_u64(b, egress->port);
+}
+
 /*
  * RFC 8785: names in order of their UTF-16 code units, no white space. All names and values here
  * are plain ASCII without quotes, so byte order is that order and nothing needs an escape.
@@ -237,8 +251,9 @@ config_write(struct published *p, const struct gateway *gw, const struct setting
 	buf_put_str(b, "{\"build_id\":\"");
 	buf_put_str(b, build_id);
 	put_hash(b, "\",\"ca_sha256\":\"", span_of(gw->ca_sha256, SHA256_LEN), true);
-	buf_put_str(b, "\",\"egress\":\"direct\"");
-	put_setting(b, ",\"facilitator_url\":", s == NULL ? "" : s->facilitator_url);
+	buf_put_str(b, "\",\"egress\":\"");
+	put_egress(b, &gw->opt->egress);
+	put_setting(b, "\",\"facilitator_url\":", s == NULL ? "" : s->facilitator_url);
 	put_setting(b, ",\"heartbeat_contract\":", s == NULL ? "" : s->heartbeat_contract);
 	buf_put_str(b, gw->opt->enclave ? ",\"mode\":\"enclave\"" : ",\"mode\":\"local\"");
 	put_hash(b, ",\"models_sha256\":\"", buf_span(&gw->models_text), false);
