@@ -302,17 +302,19 @@ a_shutdown_settles_all_and_takes_no_work(void **state)
 	struct ledger *l = ledger_of(4, CAP);
 	struct ledger_permit p = permit(1, 1), q = permit(2, 2);
 	struct ledger_session s = open_at(l, &p, T0);
+	struct u256 charged, total;
 	struct ledger_loss loss;
 	struct ledger_hold h;
 
 	open_at(l, &q, T0);
 	spend(l, &s, 10, T0);
 	assert_int_equal(ledger_reserve(l, &s, u256_of(5), T0, &h, NULL), LEDGER_OK);
-	assert_false(ledger_claim(l, T0, true, &task)); /* it waits for what is in flight */
-	assert_int_equal(ledger_look(l, &p, T0), LEDGER_SPENT);
-	ledger_release(l, &h);
+	/* Whoever is in flight now was given up. */
 	assert_true(ledger_claim(l, T0, true, &task));
 	assert_int_equal(task.why, LEDGER_WHY_SHUTDOWN);
+	assert_int_equal(ledger_look(l, &p, T0), LEDGER_SPENT);
+	assert_int_equal(ledger_charge(l, &h, u256_of(5), &charged, &total), LEDGER_LATE);
+	ledger_release(l, &h);
 	assert_false(ledger_claim(l, T0, true, &task));
 	ledger_settled(l, &task, T0);
 	assert_false(ledger_write_off(l, T0, &loss)); /* the one that owed nothing goes quietly */
@@ -435,6 +437,22 @@ payers_who_do_not_pay_are_barred(void **state)
 	assert_int_equal(ledger_look(l, &next, T0 + 114 + PAYER_BARRED_S), LEDGER_BARRED);
 	assert_int_equal(ledger_look(l, &next, T0 + 115 + PAYER_BARRED_S), LEDGER_FRESH);
 	assert_int_equal(stats(l).barred, 0);
+	ledger_unmap(l);
+}
+
+/* Its first no was the facilitator's own; the second says the nonce is used, perhaps by the first. */
+static void
+a_second_refusal_bars_nobody(void **state)
+{
+	struct ledger *l = ledger_of(4, CAP);
+	struct ledger_permit p = permit(1, 1), next = permit(1, 2);
+
+	owing(l, &p, 10);
+	claim_at(l, T0 + 101, LEDGER_SETTLE);
+	ledger_failed(l, &task, LEDGER_REFUSED, T0 + 101, 0);
+	claim_at(l, T0 + 106, LEDGER_SETTLE);
+	ledger_failed(l, &task, LEDGER_PAYER, T0 + 106, 0);
+	assert_int_equal(ledger_look(l, &next, T0 + 106), LEDGER_FRESH);
 	ledger_unmap(l);
 }
 
@@ -745,6 +763,7 @@ main(void)
 		cmocka_unit_test(what_is_in_flight_is_waited_for_until_it_is_late),
 		cmocka_unit_test(a_spent_permit_is_remembered),
 		cmocka_unit_test(payers_who_do_not_pay_are_barred),
+		cmocka_unit_test(a_second_refusal_bars_nobody),
 		cmocka_unit_test(barred_payers_are_bounded),
 		cmocka_unit_test(outages_bar_nobody),
 		cmocka_unit_test(refusals_are_bounded),
