@@ -33,8 +33,10 @@ take_url(struct outgoing *o, const char *url, enum egress_plain plain)
 	if (name.n > 1 && name.p[0] == '[')
 		name = span_cut(name, 1, name.n - 1);
 	good = good && name.n < sizeof(o->host) && may_go(scheme, host, plain);
-	if (good)
+	if (good) {
 		memcpy(o->host, name.p, name.n);
+		o->tls = span_eq(span_str(scheme), SPAN_LIT("https"));
+	}
 	curl_free(host);
 	curl_free(scheme);
 	return good ? OK : FAIL(MALFORMED, "egress: URL");
