@@ -52,8 +52,8 @@ judge_session(const struct session *s, uint8_t route, uint64_t now_s)
 }
 
 /* A session that owes nothing and serves nobody can go: its permit is as good as new. */
-static bool
-make_room(struct ledger *l, uint64_t now_s)
+static struct session *
+dispensable(struct ledger *l, uint64_t now_s)
 {
 	struct session *oldest = NULL;
 
@@ -68,9 +68,7 @@ make_room(struct ledger *l, uint64_t now_s)
 		if (oldest == NULL || a->active_s < session_account(oldest)->active_s)
 			oldest = s;
 	}
-	if (oldest != NULL)
-		session_free(l, oldest);
-	return oldest != NULL;
+	return oldest;
 }
 
 /* M8; and every session must find a place among the spent permits when it ends. */
@@ -88,7 +86,7 @@ overloaded(struct ledger *l, const struct permit_key *key, uint64_t now_s)
 		if (sums->sessions + sums->spent >= l->n_spent)
 			return true;
 	}
-	return sums->sessions >= l->opt.sessions && !make_room(l, now_s);
+	return sums->sessions >= l->opt.sessions && dispensable(l, now_s) == NULL;
 }
 
 /* With the mutex held. LEDGER_FRESH: a session can be made. */
@@ -145,8 +143,12 @@ ledger_open(
 	assert(p->route != 0);
 	ledger_lock(l);
 	v = look(l, p, now_s, &s);
-	if (v == LEDGER_FRESH)
-		v = (s = session_make(l, p, now_s)) == NULL ? LEDGER_OVERLOADED : LEDGER_OK;
+	if (v == LEDGER_FRESH) {
+		if (l->shared->sums.sessions >= l->opt.sessions)
+			session_free(l, dispensable(l, now_s)); /* look() saw it */
+		s = session_make(l, p, now_s);
+		v = LEDGER_OK;
+	}
 	if (v == LEDGER_OK)
 		describe(l, s, out);
 	ledger_unlock(l);

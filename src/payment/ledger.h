@@ -220,6 +220,7 @@ struct ledger_task {
 	struct u256 amount; /* to be settled: what was committed */
 	uint64_t deadline_s;
 	uint32_t refusals; /* so far */
+	bool draining;	   /* there is little time */
 	char job[LEDGER_JOB_MAX_BYTES + 1];
 	size_t payload_n;
 	uint8_t payload[LEDGER_PAYLOAD_MAX_BYTES];
@@ -227,7 +228,7 @@ struct ledger_task {
 
 /*
  * The task that is due with the nearest deadline; false: none. `draining`: every session that owes
- * something is due, and none takes new work (A3).
+ * something is due, and none takes new work (A3); what is still in flight is not waited for.
  */
 bool ledger_claim(struct ledger *l, uint64_t now_s, bool draining, struct ledger_task *t);
 
@@ -241,7 +242,10 @@ enum ledger_fault {
 	LEDGER_REFUSED,	    /* it said no: again, SETTLE_REFUSALS_MAX times at most */
 	LEDGER_PAYER, /* it said no, by the payer's fault: the same, and the payer is barred */
 };
-/* Again after a back-off, of at least `retry_after_s` (0: as we think; at most 60). */
+/*
+ * Again after a while: LEDGER_UNAVAILABLE at least `retry_after_s` (0: as we think; at most 60), the
+ * others as they were refused: 5, 15 and 30 s, or 1, 2 and 4 s in a shutdown.
+ */
 void ledger_failed(struct ledger *l, const struct ledger_task *t, enum ledger_fault fault,
     uint64_t now_s, uint32_t retry_after_s);
 /* The answer was lost or made no sense, or LEDGER_ASK got no clear one: neither is assumed. */

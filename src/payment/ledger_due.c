@@ -76,7 +76,7 @@ is_due(struct ledger *l, struct session *s, uint64_t now_s, bool draining)
 	case STATE_CLOSING:
 		return a.refusals < SETTLE_REFUSALS_MAX &&
 		    !past(now_s, s->deadline_s, PERMIT_LAST_S) &&
-		    (a.in_flight == 0 || past(now_s, s->deadline_s, SESSION_FORCE_S));
+		    (a.in_flight == 0 || draining || past(now_s, s->deadline_s, SESSION_FORCE_S));
 	case STATE_PENDING:
 		return true;
 	case STATE_UNKNOWN:
@@ -89,7 +89,7 @@ is_due(struct ledger *l, struct session *s, uint64_t now_s, bool draining)
 }
 
 static void
-claim(struct ledger *l, struct session *s, struct ledger_task *t)
+claim(struct ledger *l, struct session *s, bool draining, struct ledger_task *t)
 {
 	static const struct {
 		uint8_t next;
@@ -110,6 +110,7 @@ claim(struct ledger *l, struct session *s, struct ledger_task *t)
 	t->amount = a.accumulated;
 	t->deadline_s = s->deadline_s;
 	t->refusals = a.refusals;
+	t->draining = draining;
 	memcpy(t->job, a.job, sizeof(t->job));
 	t->payload_n = s->payload_n;
 	memcpy(t->payload, session_payload(l, s), s->payload_n);
@@ -132,7 +133,7 @@ ledger_claim(struct ledger *l, uint64_t now_s, bool draining, struct ledger_task
 			first = s;
 	}
 	if (first != NULL)
-		claim(l, first, t);
+		claim(l, first, draining, t);
 	ledger_unlock(l);
 	return first != NULL;
 }
@@ -162,6 +163,21 @@ back_off(struct account *a, uint64_t now_s, uint32_t retry_after_s)
 	if (a->waits < UINT32_MAX)
 		a->waits++;
 	a->next_try_s = now_s + (retry_after_s > s ? retry_after_s : s);
+}
+
+/*
+ * A no may have been the facilitator's own trouble, which passes, or an empty wallet, which may be
+ * filled: the attempts are spread, and the last is in time even for who began at the margin.
+ */
+static void
+back_off_refused(struct account *a, uint64_t now_s, bool draining)
+{
+	static const uint8_t gap_s[2][SETTLE_REFUSALS_MAX] = { { 5, 15, 30 }, { 1, 2, 4 } };
+
+	assert(a->refusals >= 1);
+	if (a->refusals <= SETTLE_REFUSALS_MAX)
+		a->next_try_s = now_s + gap_s[draining][a->refusals - 1];
+	a->waits = 0;
 }
 
 void
@@ -223,12 +239,16 @@ ledger_failed(struct ledger *l, const struct ledger_task *t, enum ledger_fault f
 		a.refusals++;
 		/* After a lost answer a no may only mean that the lost one was a yes. */
 		a.state = a.lost ? STATE_UNKNOWN : STATE_CLOSING;
-		if (fault == LEDGER_PAYER && !a.lost) {
+		/* Nor is a used nonce his fault when an earlier no may have been a yes. */
+		if (fault == LEDGER_PAYER && !a.lost && a.refusals == 1) {
 			payer_bar(l, &s->key, now_s + PAYER_BARRED_S);
 			a.barred = true;
 		}
 	}
-	back_off(&a, now_s, retry_after_s);
+	if (fault == LEDGER_UNAVAILABLE)
+		back_off(&a, now_s, retry_after_s);
+	else
+		back_off_refused(&a, now_s, t->draining);
 	session_commit(l, s, &a);
 	ledger_unlock(l);
 }

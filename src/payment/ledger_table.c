@@ -318,9 +318,9 @@ session_make(struct ledger *l, const struct ledger_permit *p, uint64_t now_s)
 	struct session *s;
 	uint64_t generation;
 	uint32_t slot;
+	bool room = pool_take(&l->free_session, &slot);
 
-	if (!pool_take(&l->free_session, &slot))
-		return NULL;
+	assert(room);
 	s = &l->session[slot];
 	s->key = p->key;
 	s->terms = p->terms;

@@ -158,7 +158,7 @@ uint8_t *session_payload(const struct ledger *l, const struct session *s);
 const struct account *session_account(const struct session *s);
 /* The account becomes *a: whole, or not at all. */
 void session_commit(struct ledger *l, struct session *s, const struct account *a);
-/* A new session, open, with a secret of its own; NULL when all slots are taken. */
+/* A new session, open, with a secret of its own; there must be a free slot. */
 struct session *session_make(struct ledger *l, const struct ledger_permit *p, uint64_t now_s);
 void session_free(struct ledger *l, struct session *s);
 /*
