@@ -87,7 +87,7 @@ run_keyholder(void *ctx, const int *channel, int control)
 	struct keyholder_options opt = { .channel = channel,
 		.n_channels = p->opt.loops,
 		.control = control,
-		.provisioned = buf_span(&p->settings),
+		.provisioned = &p->settings,
 		.nsm = p->opt.enclave ? &p->nsm : NULL,
 		.soft_pcrs = &soft_pcrs,
 		.app_hash_free = p->opt.internal && !p->opt.enclave,
@@ -232,7 +232,7 @@ main(int argc, char **argv)
 		.ctx = &p };
 	/* Where programs that were written for nitriding look for it. */
 	static const struct options_address internal = { .host = SPAN_LIT("127.0.0.1"),
-		.port = 8080 };
+		.port = INTERNAL_PORT };
 	char why[256];
 	struct err e;
 	int status;

@@ -173,7 +173,7 @@ enclave_get_config(struct call *c)
 	buf_put_str(&b, "{\n  \"FQDN\": \"localhost\",\n  \"FQDNLeader\": \"\"");
 	put_number(&b, "ExtPubPort", opt->tls.none ? 0 : opt->tls.port);
 	put_number(&b, "ExtPrivPort", 0);
-	put_number(&b, "IntPort", 0);
+	put_number(&b, "IntPort", opt->internal ? INTERNAL_PORT : 0);
 	buf_put_str(&b, ",\n  \"UseVsockForExtPort\": false,\n  \"DisableKeepAlives\": false");
 	put_number(&b, "HostProxyPort", 0);
 	put_number(&b, "PrometheusPort", 0);

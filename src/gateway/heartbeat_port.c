@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/limits.h"
+#include "gateway/enclave.h"
 #include "gateway/heartbeat.h"
 #include "net/api.h"
 #include "sys/clock.h"
@@ -33,6 +34,9 @@ port_sign(void *ctx, uint32_t buffer_s)
 {
 	struct heart *h = ctx;
 
+	/* Whoever turns the clock would have heartbeats of another day. */
+	if (!enclave_clock_trusted(h->loop->enclave))
+		return FAIL(REFUSED, "the clock is not the security module's");
 	return key_sign_heartbeat(h->loop->keys, buffer_s, on_signed, h, &h->ticket);
 }
 

@@ -12,7 +12,7 @@
 #include "pricing/models.h"
 #include "sys/log.h"
 
-enum { LOOPS_MAX = 64 };
+enum { LOOPS_MAX = 64, INTERNAL_PORT = 8080 };
 
 struct options_address {
 	struct span host; /* literal address, [..] around IPv6 */

@@ -256,7 +256,7 @@ struct ledger_loss {
 	struct u256 amount;
 	uint64_t deadline_s;
 	bool unknown;  /* an answer was lost: it may have been settled after all */
-	bool hopeless; /* nothing more will be tried */
+	bool hopeless; /* nothing more is to be expected */
 };
 /*
  * Ends what is past its time: sessions that owe nothing quietly, those that could not be settled

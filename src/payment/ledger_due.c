@@ -242,6 +242,7 @@ ledger_unknown(
 
 	ledger_lock(l);
 	s = claimed(l, t, &a);
+	a.asked = a.state == STATE_ASKING;
 	a.lost = true;
 	a.state = STATE_UNKNOWN;
 	back_off(&a, now_s, retry_after_s > SETTLE_ASK_S ? retry_after_s : SETTLE_ASK_S);
@@ -266,12 +267,13 @@ ledger_unspent(struct ledger *l, const struct ledger_task *t, uint64_t now_s)
 
 /* --- what will never be settled --- */
 
-/* No task will come of it any more. */
+/* No settlement will come of it any more, as far as we can tell. */
 static bool
 is_hopeless(const struct session *s, const struct account *a, uint64_t now_s)
 {
 	return (a->state == STATE_CLOSING || a->state == STATE_UNKNOWN) &&
-	    (a->refusals >= SETTLE_REFUSALS_MAX || past(now_s, s->deadline_s, PERMIT_LAST_S));
+	    (a->refusals >= SETTLE_REFUSALS_MAX || past(now_s, s->deadline_s, PERMIT_LAST_S) ||
+		(a->state == STATE_UNKNOWN && a->asked));
 }
 
 static void

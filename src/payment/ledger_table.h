@@ -45,6 +45,7 @@ struct account {
 	uint32_t waits;	   /* in a row; for the back-off */
 	uint8_t state, why;
 	bool lost;    /* an answer to /settle was lost at least once */
+	bool asked;   /* since then we have heard that the permit does not verify any more */
 	bool barred;  /* its payer was barred because of it */
 	bool settled; /* STATE_DONE: settled, else written off */
 	bool counted; /* STATE_DONE: in the totals */

@@ -70,6 +70,7 @@ test('4: the interface is on that listener alone, and nothing else is', async ()
 		assert.equal((await exchange(`${gateway.tlsUrl}${where}`, { method, ca: certificate })).status, 404);
 		assert.equal((await exchange(`${INSIDE}${where}`, { method, headers: { via: '1.1 proxy' } })).status, 404);
 	}
+	assert.equal(json(await exchange(`${gateway.url}/enclave/config`)).IntPort, 8080);
 	for (const where of ['/health', '/metrics', '/enclave/attestation', '/v1/models'])
 		assert.equal((await exchange(`${INSIDE}${where}`)).status, 404);
 });

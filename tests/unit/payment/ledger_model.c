@@ -8,7 +8,7 @@
 #include "permits.h"
 #include "payment/ledger_table.h"
 
-enum { KEYS = 12, SESSIONS = 4, HOLDS = 10, OPERATIONS = 20000, SEEDS = 6 };
+enum { KEYS = 12, SESSIONS = 4, HOLDS = 10, OPERATIONS = 10000, SEEDS = 8 };
 
 /* xorshift: the same numbers everywhere, so that a seed is a report. */
 static uint32_t dice;
@@ -280,9 +280,13 @@ static void
 do_report(void)
 {
 	unsigned key = roll(KEYS);
-	struct naive *n = &m.of[key];
-	struct ledger_task *t = &m.task[key];
+	struct ledger_task *t;
+	struct naive *n;
 
+	for (unsigned i = 0; i < KEYS && m.of[key].state != CLAIMED; i++)
+		key = (key + 1) % KEYS;
+	n = &m.of[key];
+	t = &m.task[key];
 	if (n->state != CLAIMED)
 		return;
 	n->state = WAITING;
@@ -347,20 +351,20 @@ do_time(void)
 	}
 }
 
-/* All spent permits are past their minute: whoever signs the nonce again is new. */
+/* A spent permit is forgotten after its minute: whoever signs the nonce again is new. */
 static void
 do_long_time(void)
 {
 	struct ledger_loss loss;
 
-	for (unsigned k = 0; k < KEYS; k++)
-		if ((m.of[k].state != NONE && m.of[k].state != SPENT) || m.of[k].in_flight > 0)
-			return;
-	m.now += 1000;
+	m.now += roll(60);
+	do_time();
 	for (unsigned i = 0; i < SESSIONS * LEDGER_SPENT_PER_SESSION; i++)
 		assert_false(ledger_write_off(m.l, m.now, &loss));
 	for (unsigned k = 0; k < KEYS; k++)
-		m.of[k] = (struct naive){ 0 };
+		if (m.of[k].state == SPENT && m.of[k].in_flight == 0 &&
+		    m.of[k].deadline_s + PERMIT_SLACK_S < m.now)
+			m.of[k] = (struct naive){ 0 };
 }
 
 static void
@@ -425,11 +429,11 @@ random_operations(void **state)
 				do_reserve();
 			else if (what < 70)
 				do_hold();
-			else if (what < 78)
+			else if (what < 80)
 				do_claim();
-			else if (what < 88)
+			else if (what < 92)
 				do_report();
-			else if (what < 97)
+			else if (what < 98)
 				do_time();
 			else if (what < 99)
 				do_long_time();
@@ -443,8 +447,8 @@ random_operations(void **state)
 		ledger_unmap(m.l);
 	}
 	/* It went everywhere. */
-	assert_true(settled > 10 * CAP);
-	assert_true(written_off > 10 * CAP);
+	assert_true(settled > 5 * CAP);
+	assert_true(written_off > 5 * CAP);
 	assert_true(late > 0);
 }
 

@@ -443,6 +443,23 @@ a3_what_is_hopeless_is_not_waited_for(void **state)
 	scene_close(x);
 }
 
+/* PAY-15: a settlement whose answer was lost, and whose nonce is used: nobody can know more. */
+static void
+a3_what_nobody_can_know_is_not_waited_for(void **state)
+{
+	unsigned drained = 0;
+	SCENE(x, 4, ANSWER(UNKNOWN), ANSWER(UNAVAILABLE), ANSWER(REFUSED));
+
+	owe(x, 1, 10);
+	settler_drain(x->s, on_drained, &drained);
+	for (uint64_t t = 0; t < 30 && drained == 0; t++)
+		at(x, t);
+	assert_int_equal(drained, 1);
+	assert_string_equal(x->stub.made, "svv");
+	assert_int_equal(small(stats(x->l).owed), 10);
+	scene_close(x);
+}
+
 static void
 a3_a_shutdown_does_not_wait_for_ever(void **state)
 {
@@ -495,6 +512,7 @@ main(void)
 		cmocka_unit_test(a3_a_shutdown_settles_what_is_open),
 		cmocka_unit_test(a3_a_shutdown_without_debts_ends_at_once),
 		cmocka_unit_test(a3_what_is_hopeless_is_not_waited_for),
+		cmocka_unit_test(a3_what_nobody_can_know_is_not_waited_for),
 		cmocka_unit_test(a3_a_shutdown_does_not_wait_for_ever),
 		cmocka_unit_test(a_call_that_is_cut_off_is_unknown),
 	};
