@@ -28,7 +28,8 @@ for (const [rule, args, env, named] of [
 	['a public URL with a query', [], { PUBLIC_URL: 'https://a.example/?x' }, /PUBLIC_URL/],
 	['neither on nor off', [], { TEE_GATEWAY_PAYMENTS: 'yes' }, /TEE_GATEWAY_PAYMENTS.*yes.*on or off/],
 	['a price source that is none', [], { TEE_GATEWAY_PRICE_URL: 'x' }, /TEE_GATEWAY_PRICE_URL/],
-	['a price of nothing', [], { TEE_GATEWAY_FIXED_PRICE_USD: '0' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
+	['a price in words', [], { TEE_GATEWAY_FIXED_PRICE_USD: '5 cents' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
+	['a price below nothing', [], { TEE_GATEWAY_FIXED_PRICE_USD: '-1' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
 	['a price of nothing', [], { TEE_GATEWAY_FIXED_PRICE_USD: '0.000' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
 	['a host\'s proxy beside a daemon on loopback', ['--nitriding', 'http://127.0.0.1:8080', '--egress', 'vsock:3:1080'], {}, /--egress.*--nitriding/],
 ])
