@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-PROGRAMS = tee-gateway tee-verify tee-eif
+PROGRAMS = tee-gateway tee-verify tee-eif enclave-init
 MANUALS = man/tee-eif.1
 PREFIX ?= /usr
 ARGS ?=
@@ -15,7 +15,7 @@ help:
 	@echo 'make run      install what is missing, build, serve on 127.0.0.1 (ARGS="--log-level debug")'
 	@echo 'make test     install what is missing, run the whole suite'
 	@echo 'make check    the fast inner loop: format, layers, headers, shell, unit tests (ASan + UBSan)'
-	@echo 'make build    the programs, as build/tee-gateway, build/tee-verify, build/tee-eif'
+	@echo 'make build    the programs, as build/tee-gateway, build/tee-verify, ...'
 	@echo 'make setup    install what is missing for run and test'
 	@echo 'make bench    measure against nginx and Portkey in one run, print one table'
 	@echo 'make fuzz     run every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
