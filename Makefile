@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-PROGRAMS = tee-gateway tee-verify tee-eif enclave-init
+PROGRAMS = tee-gateway tee-verify tee-eif enclave-init enclave-tap
 MANUALS = man/tee-eif.1
 PREFIX ?= /usr
 ARGS ?=

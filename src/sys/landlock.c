@@ -42,6 +42,7 @@ static const struct reach {
 } reach[] = {
 	[SANDBOX_KEYHOLDER] = { nothing, BIND_TCP | CONNECT_TCP },
 	[SANDBOX_WORKER] = { worker, BIND_TCP },
+	[SANDBOX_TAP] = { nothing, BIND_TCP | CONNECT_TCP },
 };
 
 /* --- the kernel's side: a later version knows more members, and takes fewer --- */

@@ -18,6 +18,7 @@
 #include "sys/clock.h"
 #include "sys/log.h"
 #include "sys/sanitized.h"
+#include "sys/vsock.h"
 
 /* --- the lists --- */
 
@@ -251,6 +252,20 @@ add(scmp_filter_ctx ctx, const struct entry *e, bool whole)
 	return true;
 }
 
+/* Streams to the host, by the family that this program knows. */
+static bool
+add_vsock(scmp_filter_ctx ctx)
+{
+	const struct entry e[] = {
+		CALL_IF(socket, IS(0, (scmp_datum_t)vsock_family)),
+		CALL(connect),
+		CALL(getsockopt),
+		END,
+	};
+
+	return add(ctx, e, true);
+}
+
 static bool
 add_lists(scmp_filter_ctx ctx, enum sandbox_role who)
 {
@@ -270,6 +285,8 @@ add_lists(scmp_filter_ctx ctx, enum sandbox_role who)
 		return add(ctx, own, true) && add(ctx, keyholder, true);
 	case SANDBOX_WORKER:
 		return add(ctx, own, true) && add(ctx, worker, true);
+	case SANDBOX_TAP:
+		return add(ctx, own, true) && add_vsock(ctx);
 	}
 	return false;
 }
@@ -298,6 +315,7 @@ enter(enum sandbox_role who, const struct asking *asking)
 		[SANDBOX_SUPERVISOR] = "supervisor",
 		[SANDBOX_KEYHOLDER] = "key holder",
 		[SANDBOX_WORKER] = "worker",
+		[SANDBOX_TAP] = "tap",
 	};
 	scmp_filter_ctx ctx;
 	bool good;

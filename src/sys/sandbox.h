@@ -20,6 +20,7 @@ enum sandbox_role {
 	SANDBOX_SUPERVISOR,
 	SANDBOX_KEYHOLDER, /* from the first request on: signs; opens, connects and starts nothing */
 	SANDBOX_WORKER,	   /* from the first client on: sockets, and files for reading */
+	SANDBOX_TAP,	   /* enclave-tap: frames, and streams to the host */
 };
 
 /* For all threads of the process, and those they start. Nothing in a sanitizer's build. Errors: SYSTEM. */
