@@ -1,4 +1,6 @@
+#!/bin/sh
 # Inside the build root: libcurl.a of Debian's source and Debian's patches, with https and HTTP/2 only.
+set -eu
 cd /work
 tar -xzf /usr/src/curl_*.orig.tar.gz --no-same-owner
 cd curl-*

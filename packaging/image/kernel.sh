@@ -1,4 +1,6 @@
+#!/bin/sh
 # Inside the build root: bzImage of Debian's kernel source, as kernel.config says. Source: eif.md 9.
+set -eu
 cd /work
 # Files of other machines, and what is only read: none of it is compiled, and unpacking is what takes long.
 tar -xJf /usr/src/linux-source-6.12.tar.xz --no-same-owner \

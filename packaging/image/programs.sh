@@ -1,5 +1,7 @@
+#!/bin/sh
 # Inside the build root: our programs, the CA bundle, the two ramdisks, the image. /work holds tree (our
 # sources), curl, bzImage. Leaves in /work/out what `make eif` hands over.
+set -eu
 out=/work/out
 mkdir "$out" /work/programs
 cd /work
@@ -9,9 +11,9 @@ cd /work
 export PKG_CONFIG_PATH=/work/curl/lib/pkgconfig
 meson setup --fatal-meson-warnings build tree -Dtests=false -Ddebug=false -Doptimization=2 \
 	-Dc_link_args=-Wl,--build-id=none >meson.log 2>&1 || { cat meson.log >&2; exit 1; }
-programs='tee-gateway enclave-init'
-# shellcheck disable=SC2086 # words are wanted
-ninja -C build --quiet -j "$JOBS" $(printf 'src/cmd/%s ' $programs tee-eif)
+programs='enclave-init enclave-tap tee-gateway'
+for p in $programs tee-eif; do set -- "$@" "src/cmd/$p"; done
+ninja -C build --quiet -j "$JOBS" "$@"
 for p in $programs; do strip -o "programs/$p" "build/src/cmd/$p"; done
 
 # --- the roots that providers' certificates must lead to: Debian's, in the order of their names ---
@@ -21,11 +23,11 @@ cat /usr/share/ca-certificates/mozilla/*.crt >programs/ca-certificates.crt
 # --- libraries: exactly those that something needs ---
 
 entries() { sed 's/#.*//' "tree/packaging/$1.manifest" | awk 'NF'; }
-for manifest in init image; do entries $manifest; done >entries
-awk '$1 == "file" { print $4 }' entries | while read -r f; do
+for manifest in init image; do entries $manifest; done >all
+awk '$1 == "file" { print $4 }' all | while read -r f; do
 	[ "$(head -c 4 "$f" | od -An -c | tr -d ' ')" != 177ELF ] || readelf -dlW "$f"
 done | sed -n -e 's/.*(NEEDED).*\[\(.*\)\]/\1/p' -e 's/.*interpreter: .*\/\(.*\)\]/\1/p' | sort -u >needed
-awk '$1 == "file" && $2 ~ /^lib/ { sub(/.*\//, "", $2); print $2 }' entries | sort >listed
+awk '$1 == "file" && $2 ~ /^lib/ { sub(/.*\//, "", $2); print $2 }' all | sort >listed
 diff needed listed >&2 || {
 	echo "image.manifest: < is needed and not listed, > is listed and needed by nothing" >&2
 	exit 1
