@@ -2,6 +2,7 @@
  * tee-gateway - the daemon: options, listeners, processes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,6 +65,16 @@ forget_keys(const struct options *opt)
 			wipe((char *)(uintptr_t)opt->key[i], strlen(opt->key[i]));
 }
 
+/* In the log's carrier, which needs nothing but its pipe. */
+static void
+forget_all(void *ctx)
+{
+	struct program *p = ctx;
+
+	forget_keys(&p->opt);
+	config_unload(&p->gw);
+}
+
 static int
 run_keyholder(void *ctx, const int *channel, int control)
 {
@@ -96,23 +107,44 @@ run_worker(void *ctx, const int *channel, struct supervise_note *note)
 	return status;
 }
 
-/* 0, or the exit status after one line on stderr. */
-static int
-open_listeners(const struct options_address *a, int *fd, unsigned loops)
+/* One socket for all loops: without SO_REUSEPORT they take clients from the same queue. */
+static struct err
+listen_shared(uint32_t port, int *fd, unsigned loops)
+{
+	TRY(vsock_listen(&fd[0], port));
+	for (unsigned i = 1; i < loops; i++)
+		if ((fd[i] = fcntl(fd[0], F_DUPFD_CLOEXEC, 0)) < 0)
+			return FAIL(SYSTEM, "fcntl");
+	return OK;
+}
+
+static struct err
+listen_each(const struct options_address *a, int *fd, unsigned loops)
 {
 	struct err e = listen_is_free(a->host, a->port);
 	uint16_t port = a->port;
 
 	for (unsigned i = 0; i < loops && !failed(e); i++)
 		e = listen_tcp(&fd[i], a->host, &port);
+	return e;
+}
+
+/* 0, or the exit status after one line on stderr. */
+static int
+open_listeners(const struct options_address *a, int *fd, unsigned loops)
+{
+	struct err e = a->vsock_port != 0 ? listen_shared(a->vsock_port, fd, loops)
+					  : listen_each(a, fd, loops);
+	char where[ADDRESS_TEXT_BYTES];
+
 	if (!failed(e))
 		return 0;
+	options_address_print(a, where);
 	if (e.code == ERR_MALFORMED)
-		fprintf(stderr, "tee-gateway: cannot listen on %.*s:%u: %s\n", (int)a->host.n,
-		    a->host.p, a->port, e.what);
+		fprintf(stderr, "tee-gateway: cannot listen on %s: %s\n", where, e.what);
 	else
-		fprintf(stderr, "tee-gateway: cannot listen on %.*s:%u: %s: %s\n", (int)a->host.n,
-		    a->host.p, a->port, e.what, strerror(errno));
+		fprintf(stderr, "tee-gateway: cannot listen on %s: %s: %s\n", where, e.what,
+		    strerror(errno));
 	return e.code == ERR_MALFORMED ? 2 : 1;
 }
 
@@ -136,14 +168,14 @@ raise_limits(void)
 
 /* What holds the two others beside users and lists of calls. */
 static void
-say_landlock(void)
+say_landlock(const struct options *opt)
 {
 	int version = landlock_version();
 
 	if (version > 0)
 		log_msg(LOG_INFO,
-		    "supervisor: Landlock %d: no file for the key holder, /etc for the worker",
-		    version);
+		    "supervisor: Landlock %d: no file for the key holder, %s for the worker",
+		    version, opt->egress.port != 0 ? "none" : "/etc");
 	else
 		log_msg(LOG_WARN, "supervisor: no Landlock here: users and lists of calls alone");
 }
@@ -209,6 +241,8 @@ main(int argc, char **argv)
 		config_unload(&p.gw);
 		return 0;
 	}
+	p.opt.log.forget = forget_all;
+	p.opt.log.forget_ctx = &p;
 	if (failed(e = log_open(&p.opt.log))) {
 		fprintf(stderr, "tee-gateway: %s: %s\n",
 		    p.opt.log.file == NULL ? "standard error" : p.opt.log.file, e.what);
@@ -245,7 +279,7 @@ main(int argc, char **argv)
 	}
 	if (!rights_separate())
 		log_msg(LOG_WARN, "supervisor: not root: key holder and worker share its user");
-	say_landlock();
+	say_landlock(&p.opt);
 	s.loops = p.opt.loops;
 	status = supervise(&s);
 	config_unload(&p.gw);

@@ -202,6 +202,20 @@ put_hash(struct buf *b, const char *name, struct span bytes, bool hashed)
 	hex_put(b, hashed ? bytes : span_of(digest, SHA256_LEN));
 }
 
+/* How requests leave: through a proxy of the host, who sees their names, or by our own sockets. */
+static void
+put_egress(struct buf *b, const struct vsock_address *egress)
+{
+	if (egress->port == 0) {
+		buf_put_str(b, "direct");
+		return;
+	}
+	buf_put_str(b, "vsock:");
+	buf_put_u64(b, egress->cid);
+	buf_put_byte(b, ':');
+	buf_put_u64(b, egress->port);
+}
+
 /*
  * RFC 8785: names in order of their UTF-16 code units, no white space. All names and values here
  * are plain ASCII, so byte order is that order and nothing needs an escape.
@@ -216,9 +230,9 @@ config_write(struct gateway *gw)
 	buf_put_str(b, "{\"build_id\":\"");
 	buf_put_str(b, build_id);
 	put_hash(b, "\",\"ca_sha256\":\"", span_of(gw->ca_sha256, SHA256_LEN), true);
-	buf_put_str(b,
-	    gw->opt->enclave ? "\",\"egress\":\"direct\",\"mode\":\"enclave\""
-			     : "\",\"egress\":\"direct\",\"mode\":\"local\"");
+	buf_put_str(b, "\",\"egress\":\"");
+	put_egress(b, &gw->opt->egress);
+	buf_put_str(b, gw->opt->enclave ? "\",\"mode\":\"enclave\"" : "\",\"mode\":\"local\"");
 	put_hash(b, ",\"models_sha256\":\"", buf_span(&gw->models_text), false);
 	buf_put_str(b, "\",\"platform\":\"");
 	buf_put_str(b, platform_of(gw));

@@ -168,10 +168,16 @@ enclave_get_config(struct call *c)
 	(void)getrlimit(RLIMIT_NOFILE, &fd);
 	buf_init(&b, 4096);
 	buf_put_str(&b, "{\n  \"FQDN\": \"localhost\",\n  \"FQDNLeader\": \"\"");
-	put_number(&b, "ExtPubPort", opt->tls.none ? 0 : opt->tls.port);
+	put_number(&b, "ExtPubPort",
+	    opt->tls.none		   ? 0
+		: opt->tls.vsock_port != 0 ? opt->tls.vsock_port
+					   : opt->tls.port);
 	put_number(&b, "ExtPrivPort", 0);
 	put_number(&b, "IntPort", 0);
-	buf_put_str(&b, ",\n  \"UseVsockForExtPort\": false,\n  \"DisableKeepAlives\": false");
+	buf_put_str(&b,
+	    opt->tls.vsock_port != 0 ? ",\n  \"UseVsockForExtPort\": true"
+				     : ",\n  \"UseVsockForExtPort\": false");
+	buf_put_str(&b, ",\n  \"DisableKeepAlives\": false");
 	put_number(&b, "HostProxyPort", 0);
 	put_number(&b, "PrometheusPort", 0);
 	buf_put_str(&b,

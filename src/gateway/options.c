@@ -8,16 +8,18 @@
 /* FLAG(name, environment twin, what is expected, needs a value) */
 #define FLAGS(FLAG)                                                                                \
 	FLAG(MODE, "--mode", "TEE_GATEWAY_MODE", "local or enclave", true)                         \
-	FLAG(LISTEN, "--listen", "TEE_GATEWAY_LISTEN", "ADDR:PORT", true)                          \
-	FLAG(TLS_LISTEN, "--tls-listen", "TEE_GATEWAY_TLS_LISTEN", "ADDR:PORT or none", true)      \
+	FLAG(LISTEN, "--listen", "TEE_GATEWAY_LISTEN", "ADDR:PORT or vsock:PORT", true)            \
+	FLAG(TLS_LISTEN, "--tls-listen", "TEE_GATEWAY_TLS_LISTEN",                                 \
+	    "ADDR:PORT, vsock:PORT or none", true)                                                 \
 	FLAG(LOOPS, "--loops", "TEE_GATEWAY_LOOPS", "a number from 1 to 64", true)                 \
+	FLAG(EGRESS, "--egress", "TEE_GATEWAY_EGRESS", "direct or vsock:CID:PORT", true)           \
 	FLAG(MODELS, "--models", "TEE_GATEWAY_MODELS", "a file", true)                             \
 	FLAG(SOFT_PCRS, "--soft-pcrs", "TEE_GATEWAY_SOFT_PCRS", "a file", true)                    \
 	FLAG(POLICY, "--policy", "TEE_GATEWAY_POLICY", "a file", true)                             \
 	FLAG(                                                                                      \
 	    LOG_LEVEL, "--log-level", "TEE_GATEWAY_LOG_LEVEL", "error, warn, info or debug", true) \
 	FLAG(LOG_FORMAT, "--log-format", "TEE_GATEWAY_LOG_FORMAT", "text or json", true)           \
-	FLAG(LOG_TO, "--log-to", "TEE_GATEWAY_LOG_TO", "a file", true)                             \
+	FLAG(LOG_TO, "--log-to", "TEE_GATEWAY_LOG_TO", "a file or vsock:CID:PORT", true)           \
 	FLAG(CHECK_CONFIG, "--check-config", "TEE_GATEWAY_CHECK_CONFIG", "true or false", false)   \
 	FLAG(VERSION, "--version", NULL, "no value", false)                                        \
 	FLAG(HELP, "--help", NULL, "no value", false)
@@ -43,15 +45,16 @@ static const char help[] =
     "A verifiable LLM gateway. Every flag has an environment twin; the flag wins.\n"
     "\n"
     "  --mode local|enclave        where it runs (TEE_GATEWAY_MODE); enclave needs /dev/nsm\n"
-    "  --listen ADDR:PORT          plain listener, default 127.0.0.1:8000\n"
-    "  --tls-listen ADDR:PORT|none TLS listener, default 127.0.0.1:8443\n"
+    "  --listen ADDR:PORT          plain listener, default 127.0.0.1:8000; or vsock:PORT\n"
+    "  --tls-listen ADDR:PORT|none TLS listener, default 127.0.0.1:8443; or vsock:PORT\n"
     "  --loops N                   event loops, default the number of CPUs\n"
+    "  --egress vsock:CID:PORT     to providers by HTTP CONNECT on the host; default direct\n"
     "  --models FILE               model table instead of the embedded one\n"
     "  --policy FILE               policy instead of the embedded one\n"
     "  --soft-pcrs FILE            what the software module shows as PCRs (local mode)\n"
     "  --log-level LEVEL           error, warn, info (default) or debug\n"
     "  --log-format text|json      default text\n"
-    "  --log-to FILE               default standard error\n"
+    "  --log-to FILE|vsock:CID:PORT  default standard error\n"
     "  --check-config              read everything, say so, exit\n"
     "  --version, --help\n"
     "\n"
@@ -127,7 +130,7 @@ collect(struct given *g, int argc, char **argv)
 	return true;
 }
 
-/* "127.0.0.1:8000", "[::1]:8000". Whether the host is an address, bind will say. */
+/* "127.0.0.1:8000", "[::1]:8000", "vsock:8000". Whether the host is an address, bind will say. */
 static bool
 address_read(struct options_address *a, const char *text)
 {
@@ -135,6 +138,10 @@ address_read(struct options_address *a, const char *text)
 	size_t colon = span_rfind(s, SPAN_LIT(":"));
 	uint64_t port;
 
+	if (span_starts(s, SPAN_LIT("vsock:"))) {
+		*a = (struct options_address){ 0 };
+		return vsock_read_port(&a->vsock_port, s);
+	}
 	if (colon == SIZE_MAX || colon == 0 ||
 	    !span_u64(span_cut(s, colon + 1, s.n), UINT16_MAX, &port) || port == 0)
 		return false;
@@ -180,8 +187,10 @@ log_read(struct options *o, const struct given *g)
 			return bad(g, FLAG_LOG_FORMAT);
 	}
 	o->log.file = g->value[FLAG_LOG_TO];
-	if (o->log.file != NULL && span_starts(span_str(o->log.file), SPAN_LIT("vsock:")))
-		return complain("%s: vsock is not offered by this build", g->from[FLAG_LOG_TO]);
+	if (o->log.file == NULL || !span_starts(span_str(o->log.file), SPAN_LIT("vsock:")))
+		return true;
+	if (!vsock_read(&o->log.host, span_str(o->log.file)))
+		return bad(g, FLAG_LOG_TO);
 	return true;
 }
 
@@ -205,6 +214,16 @@ listeners_read(struct options *o, const struct given *g)
 	else if (!address_read(&o->tls, g->value[FLAG_TLS_LISTEN]))
 		return bad(g, FLAG_TLS_LISTEN);
 	return true;
+}
+
+static bool
+egress_read(struct options *o, const struct given *g)
+{
+	const char *text = g->value[FLAG_EGRESS];
+
+	if (text == NULL || strcmp(text, "direct") == 0)
+		return true;
+	return vsock_read(&o->egress, span_str(text)) || bad(g, FLAG_EGRESS);
 }
 
 static bool
@@ -295,6 +314,15 @@ is_measured(const struct given *g)
 	return true;
 }
 
+void
+options_address_print(const struct options_address *a, char text[static ADDRESS_TEXT_BYTES])
+{
+	if (a->vsock_port != 0)
+		snprintf(text, ADDRESS_TEXT_BYTES, "vsock:%u", a->vsock_port);
+	else
+		snprintf(text, ADDRESS_TEXT_BYTES, "%.*s:%u", (int)a->host.n, a->host.p, a->port);
+}
+
 enum options_verdict
 options_read(struct options *o, int argc, char **argv, const char *version)
 {
@@ -330,7 +358,8 @@ options_read(struct options *o, int argc, char **argv, const char *version)
 	o->models_file = g.value[FLAG_MODELS];
 	o->policy_file = g.value[FLAG_POLICY];
 	o->soft_pcrs_file = g.value[FLAG_SOFT_PCRS];
-	if (!listeners_read(o, &g) || !loops_read(o, &g) || !log_read(o, &g) || !providers_read(o))
+	if (!listeners_read(o, &g) || !egress_read(o, &g) || !loops_read(o, &g) ||
+	    !log_read(o, &g) || !providers_read(o))
 		return OPTIONS_USAGE;
 	return OPTIONS_RUN;
 }

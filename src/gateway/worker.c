@@ -145,6 +145,8 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 	l->tls_fd = listeners->tls[l->index];
 	TRY(key_client_new(&l->keys, &l->uv, channel, on_keys_lost, l));
 	TRY(egress_new(&l->egress, &egress));
+	if (gw->opt->egress.port != 0)
+		TRY(egress_tunnel(l->egress, &gw->opt->egress));
 	TRY(server_new(&l->server, &server));
 	TRY(tls_context_new(&l->tls, buf_span(&gw->id.tls_cert), buf_span(&gw->id.tls_key)));
 	if (gw->opt->enclave) /* the host sees every record (H6) */
@@ -231,6 +233,8 @@ fetch_credentials(struct gateway *gw, int channel)
 static struct err
 start(struct gateway *gw, const struct listeners *listeners, const int *channel, unsigned *started)
 {
+	enum sandbox_role role = gw->opt->egress.port != 0 ? SANDBOX_WORKER_VSOCK : SANDBOX_WORKER;
+
 	/* The kernel closes neither end while the identity is asked for: no client reads yet. */
 	TRY(key_identity_fetch(&gw->id, channel[0], IDENTITY_MS));
 	TRY(fetch_credentials(gw, channel[0]));
@@ -247,22 +251,20 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
-	TRY(landlock_enter(SANDBOX_WORKER));
-	return sandbox_enter(SANDBOX_WORKER);
+	TRY(landlock_enter(role));
+	return sandbox_enter(role);
 }
 
 static void
 say_ready(const struct gateway *gw)
 {
-	const struct options_address *plain = &gw->opt->plain, *tls = &gw->opt->tls;
+	char plain[ADDRESS_TEXT_BYTES], tls[ADDRESS_TEXT_BYTES];
 
-	if (tls->none)
-		log_msg(LOG_INFO, "ready: http://%.*s:%u, %u loops, version %s", (int)plain->host.n,
-		    plain->host.p, plain->port, gw->opt->loops, build_version);
-	else
-		log_msg(LOG_INFO, "ready: http://%.*s:%u and https://%.*s:%u, %u loops, version %s",
-		    (int)plain->host.n, plain->host.p, plain->port, (int)tls->host.n, tls->host.p,
-		    tls->port, gw->opt->loops, build_version);
+	options_address_print(&gw->opt->plain, plain);
+	options_address_print(&gw->opt->tls, tls);
+	log_msg(LOG_INFO, "ready: http://%s%s%s, %u loops, version %s", plain,
+	    gw->opt->tls.none ? "" : " and https://", gw->opt->tls.none ? "" : tls, gw->opt->loops,
+	    build_version);
 }
 
 /*

@@ -455,6 +455,12 @@ fail:
 	return bad;
 }
 
+struct err
+egress_tunnel(struct egress *e, const struct vsock_address *proxy)
+{
+	return handles_tunnel(&e->handles, proxy);
+}
+
 void
 egress_free(struct egress *e)
 {

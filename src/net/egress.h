@@ -14,6 +14,7 @@
 
 #include "core/err.h"
 #include "core/span.h"
+#include "sys/vsock.h"
 
 struct egress;	    /* one a loop */
 struct egress_call; /* one request */
@@ -25,6 +26,11 @@ struct egress_options {
 };
 /* Errors: NOMEM; SYSTEM (CA file, or a libcurl that cannot do what we ask of it). */
 MUST_USE struct err egress_new(struct egress **out, const struct egress_options *opt);
+/*
+ * From now on all goes by HTTP CONNECT through the host's proxy at this address (--egress). Before the
+ * first call. Errors: SYSTEM (as above).
+ */
+MUST_USE struct err egress_tunnel(struct egress *e, const struct vsock_address *proxy);
 /*
  * Cancels what runs. Not from inside a callback. libuv lets go of the handles in the loop's next
  * turn: run it once more before it is closed.

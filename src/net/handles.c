@@ -1,5 +1,6 @@
 #include "net/handles.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 enum {
@@ -32,6 +33,38 @@ on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
 {
 	(void)easy;
 	return roots_apply(ctx, ssl_ctx) ? CURLE_OK : CURLE_ABORTED_BY_CALLBACK;
+}
+
+/*
+ * libcurl prints each address before it connects, and gives up where it cannot, as with AF_VSOCK. So
+ * it keeps the one of its proxy, which it can print; it asks for the socket's options between that
+ * and connect(2), and there the address becomes the host's. The address is the connection's own from
+ * one callback to the other; were that to change, no connection would stand, and the tests fail.
+ */
+static curl_socket_t
+on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct handles *h = ctx;
+
+	(void)purpose;
+	h->address = address;
+	return socket(vsock_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static int
+on_tunnel(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+	struct handles *h = ctx;
+	struct sockaddr_storage to;
+	socklen_t n = vsock_sockaddr(&to, &h->tunnel);
+
+	if (h->address == NULL || n > sizeof(h->address->addr))
+		return CURL_SOCKOPT_ERROR;
+	memcpy(&h->address->addr, &to, n);
+	h->address->addrlen = n;
+	h->address->family = vsock_family;
+	h->address = NULL;
+	return on_socket(h->multi, fd, purpose);
 }
 
 /* Every setting that guards what leaves and whom we believe; a test holds each. */
@@ -83,10 +116,29 @@ struct err
 handles_init(struct handles *h, struct multi *m, struct roots *roots, bool allow_plain,
     const struct handle_calls *calls)
 {
-	*h = (struct handles){ .policy = curl_easy_init() };
+	*h = (struct handles){ .policy = curl_easy_init(), .multi = m };
 	if (h->policy == NULL || !set_policy(h->policy, m, roots, allow_plain, calls))
 		return FAIL(SYSTEM, "egress: libcurl refused its settings");
 	return OK;
+}
+
+struct err
+handles_tunnel(struct handles *h, const struct vsock_address *tunnel)
+{
+	CURL *p = h->policy;
+
+	h->tunnel = *tunnel;
+	/* Any address that needs no resolver: nobody connects to it. */
+	if (curl_easy_setopt(p, CURLOPT_PROXY, "http://127.0.0.1:1") == CURLE_OK &&
+	    curl_easy_setopt(p, CURLOPT_NOPROXY, "") == CURLE_OK &&
+	    curl_easy_setopt(p, CURLOPT_HTTPPROXYTUNNEL, 1L) == CURLE_OK &&
+	    curl_easy_setopt(p, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
+	    curl_easy_setopt(p, CURLOPT_OPENSOCKETFUNCTION, on_open) == CURLE_OK &&
+	    curl_easy_setopt(p, CURLOPT_OPENSOCKETDATA, h) == CURLE_OK &&
+	    curl_easy_setopt(p, CURLOPT_SOCKOPTFUNCTION, on_tunnel) == CURLE_OK &&
+	    curl_easy_setopt(p, CURLOPT_SOCKOPTDATA, h) == CURLE_OK)
+		return OK;
+	return FAIL(SYSTEM, "egress: libcurl refused its settings");
 }
 
 void

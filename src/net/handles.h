@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "net/multi.h"
 #include "net/peer.h"
+#include "sys/vsock.h"
 
 enum { HANDLES_SPARE_MAX = 64 };
 
@@ -26,6 +27,9 @@ struct handles {
 	CURL *policy;			/* copied for each new one */
 	CURL *spare[HANDLES_SPARE_MAX]; /* of transfers that ended well, for the next ones */
 	size_t spare_n;
+	struct multi *multi;
+	struct vsock_address tunnel;   /* port 0: none */
+	struct curl_sockaddr *address; /* from on_open() to on_tunnel(), which follows at once */
 };
 
 /*
@@ -34,6 +38,12 @@ struct handles {
  */
 MUST_USE struct err handles_init(struct handles *h, struct multi *m, struct roots *roots,
     bool allow_plain, const struct handle_calls *calls);
+/*
+ * From now on every request goes to its upstream by HTTP CONNECT through a proxy that listens on a
+ * vsock port of the host: names are resolved there, TLS ends where it did. h stays where it is.
+ * Before the first handles_take(). Errors: as above.
+ */
+MUST_USE struct err handles_tunnel(struct handles *h, const struct vsock_address *tunnel);
 /* Those that were taken have been given back. Safe on zeroes. */
 void handles_fini(struct handles *h);
 

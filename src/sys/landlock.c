@@ -42,6 +42,8 @@ static const struct reach {
 } reach[] = {
 	[SANDBOX_KEYHOLDER] = { nothing, BIND_TCP | CONNECT_TCP },
 	[SANDBOX_WORKER] = { worker, BIND_TCP },
+	[SANDBOX_WORKER_VSOCK] = { nothing, BIND_TCP | CONNECT_TCP }, /* names are the host's */
+	[SANDBOX_LOG] = { nothing, BIND_TCP | CONNECT_TCP },
 	[SANDBOX_TAP] = { nothing, BIND_TCP | CONNECT_TCP },
 };
 

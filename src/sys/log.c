@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "sys/clock.h"
+#include "sys/log_carrier.h"
 
 enum {
 	LINE_MAX_BYTES = 4096, /* PIPE_BUF: writes up to it into a pipe are not interleaved */
@@ -22,6 +24,8 @@ static struct {
 	bool json;
 } sink = { .fd = STDERR_FILENO, .level = LOG_INFO };
 
+static atomic_uint lost_lines; /* by this process, since it last said so */
+
 static const char *const level_name[] = { "error", "warn", "info", "debug" };
 
 /* A line being made. Pieces go in whole or not at all, so an escape is never cut in half. */
@@ -35,7 +39,9 @@ log_open(const struct log_options *opt)
 {
 	int fd = STDERR_FILENO;
 
-	if (opt->file != NULL) {
+	if (opt->host.port != 0) {
+		TRY(log_carrier_start(&fd, &opt->host, opt->forget, opt->forget_ctx));
+	} else if (opt->file != NULL) {
 		fd = open(opt->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 		if (fd < 0)
 			return FAIL(SYSTEM, "log: cannot open the log file");
@@ -50,8 +56,10 @@ log_open(const struct log_options *opt)
 void
 log_close(void)
 {
-	if (sink.fd != STDERR_FILENO)
+	if (sink.fd != STDERR_FILENO) {
 		close(sink.fd);
+		log_carrier_end();
+	}
 	sink.fd = STDERR_FILENO;
 	sink.level = LOG_INFO;
 	sink.json = false;
@@ -163,6 +171,20 @@ put_field(struct line *l, const struct log_field *f, bool alone)
 	return true;
 }
 
+/* Before the next line: how many there would have been. */
+static void
+say_lost(void)
+{
+	unsigned lost = atomic_exchange(&lost_lines, 0);
+
+	if (lost == 0)
+		return;
+	log_msg(LOG_WARN, "log: %u lines were lost", lost);
+	/* That one too? It is none of them. */
+	if (atomic_load(&lost_lines) > 0)
+		atomic_fetch_add(&lost_lines, lost - 1);
+}
+
 void
 log_fields(enum log_level level, const struct log_field *field, size_t n)
 {
@@ -172,6 +194,7 @@ log_fields(enum log_level level, const struct log_field *field, size_t n)
 
 	if (!log_wants(level))
 		return;
+	say_lost();
 	l.n = 0;
 	clock_rfc3339(clock_unix_ms(), now);
 	len = snprintf(head, sizeof(head),
@@ -184,7 +207,7 @@ log_fields(enum log_level level, const struct log_field *field, size_t n)
 	put_tail(&l, sink.json ? "}\n" : "\n");
 	/* Lossy on purpose: a full disk must not stop the gateway. */
 	if (write(sink.fd, l.p, l.n) < 0)
-		return;
+		atomic_fetch_add(&lost_lines, 1);
 }
 
 void

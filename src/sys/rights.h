@@ -12,7 +12,7 @@
  * User and group of the same number, without an entry in /etc/passwd: from the range that systemd's
  * documentation (UIDs and GIDs) lists as unused, and below 65536, so that containers map them.
  */
-enum { KEYHOLDER_ID = 61100, WORKER_ID = 61101, TAP_ID = 61102 };
+enum { KEYHOLDER_ID = 61100, WORKER_ID = 61101, TAP_ID = 61102, LOG_ID = 61103 };
 
 /* TRUE when we are root: then processes get users of their own. Else they share ours. */
 bool rights_separate(void);

@@ -98,19 +98,13 @@ static const struct entry keyholder[] = {
 static const struct entry worker[] = {
 	/* clients and providers */
 	CALL(accept4),
-	CALL(bind), /* getaddrinfo(3), on its netlink socket */
 	CALL(connect),
 	CALL(getpeername),
 	CALL(getsockname),
 	CALL(getsockopt),
-	CALL(sendmmsg), /* the resolver: both questions at once */
 	CALL(sendmsg),
 	CALL(setsockopt),
-	CALL_IF(socket, IS(0, AF_INET)),
-	CALL_IF(socket, IS(0, AF_INET6)),
-	CALL_IF2(socket, IS(0, AF_NETLINK), IS(2, 0)), /* getaddrinfo(3): which addresses we have */
-	REFUSED_IF(socket, EAFNOSUPPORT, IS(0, AF_UNIX)), /* nscd and the like: not our peers */
-	CALL_IF(socketpair, IS(0, AF_UNIX)),		  /* libcurl: wakes a loop up */
+	CALL_IF(socketpair, IS(0, AF_UNIX)), /* libcurl: wakes a loop up */
 	CALL(readv),
 	CALL(writev),
 	/* the loop */
@@ -252,6 +246,18 @@ add(scmp_filter_ctx ctx, const struct entry *e, bool whole)
 	return true;
 }
 
+/* A worker's way to providers, where it has no proxy on the host. */
+static const struct entry internet[] = {
+	CALL_IF(socket, IS(0, AF_INET)),
+	CALL_IF(socket, IS(0, AF_INET6)),
+	/* the resolver: which addresses we have; both questions at once */
+	CALL(bind), /* on its netlink socket */
+	CALL_IF2(socket, IS(0, AF_NETLINK), IS(2, 0)),
+	CALL(sendmmsg),
+	REFUSED_IF(socket, EAFNOSUPPORT, IS(0, AF_UNIX)), /* nscd and the like: not our peers */
+	END,
+};
+
 /* Streams to the host, by the family that this program knows. */
 static bool
 add_vsock(scmp_filter_ctx ctx)
@@ -280,11 +286,14 @@ add_lists(scmp_filter_ctx ctx, enum sandbox_role who)
 	switch (who) {
 	case SANDBOX_SUPERVISOR:
 		return add(ctx, supervisor, true) && add(ctx, worker, false) &&
-		    add(ctx, keyholder, false);
+		    add(ctx, internet, false) && add_vsock(ctx) && add(ctx, keyholder, false);
 	case SANDBOX_KEYHOLDER:
 		return add(ctx, own, true) && add(ctx, keyholder, true);
 	case SANDBOX_WORKER:
-		return add(ctx, own, true) && add(ctx, worker, true);
+		return add(ctx, own, true) && add(ctx, worker, true) && add(ctx, internet, true);
+	case SANDBOX_WORKER_VSOCK:
+		return add(ctx, own, true) && add(ctx, worker, true) && add_vsock(ctx);
+	case SANDBOX_LOG:
 	case SANDBOX_TAP:
 		return add(ctx, own, true) && add_vsock(ctx);
 	}
@@ -315,6 +324,8 @@ enter(enum sandbox_role who, const struct asking *asking)
 		[SANDBOX_SUPERVISOR] = "supervisor",
 		[SANDBOX_KEYHOLDER] = "key holder",
 		[SANDBOX_WORKER] = "worker",
+		[SANDBOX_WORKER_VSOCK] = "worker",
+		[SANDBOX_LOG] = "log",
 		[SANDBOX_TAP] = "tap",
 	};
 	scmp_filter_ctx ctx;

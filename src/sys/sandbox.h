@@ -20,7 +20,9 @@ enum sandbox_role {
 	SANDBOX_SUPERVISOR,
 	SANDBOX_KEYHOLDER, /* from the first request on: signs; opens, connects and starts nothing */
 	SANDBOX_WORKER,	   /* from the first client on: sockets, and files for reading */
-	SANDBOX_TAP,	   /* enclave-tap: frames, and streams to the host */
+	SANDBOX_WORKER_VSOCK, /* the same with --egress vsock: streams to the host, no Internet */
+	SANDBOX_LOG,	      /* the log's carrier: streams to the host */
+	SANDBOX_TAP,	      /* enclave-tap: frames, and streams to the host */
 };
 
 /* For all threads of the process, and those they start. Nothing in a sanitizer's build. Errors: SYSTEM. */

@@ -57,7 +57,7 @@ test('A1: an address somebody else has is exit 1', async () => {
 test('--help, --version and --check-config say so and exit 0', async () => {
 	const help = await runGateway(['--help']);
 	assert.equal(help.code, 0);
-	for (const flag of ['--mode', '--listen', '--tls-listen', '--loops', '--models', '--policy', '--log-level',
+	for (const flag of ['--mode', '--listen', '--tls-listen', '--loops', '--egress', '--models', '--policy', '--log-level',
 		'--log-format', '--log-to', '--check-config', '--version', '--help'])
 		assert.ok(help.stdout.includes(flag), flag);
 	const version = await runGateway(['--version']);

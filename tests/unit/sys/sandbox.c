@@ -69,6 +69,14 @@ socket_unix(void)
 }
 
 static int
+socket_host(void)
+{
+	int e = errno_of(socket(AF_VSOCK, SOCK_STREAM, 0));
+
+	return e == EAFNOSUPPORT ? 0 : e; /* a kernel without it: the list let the call pass */
+}
+
+static int
 socket_packet(void)
 {
 	return errno_of(socket(AF_PACKET, SOCK_RAW, 0));
@@ -255,6 +263,22 @@ static const struct {
 	{ "worker: no further list", SANDBOX_WORKER, another_list, DIES, "seccomp" },
 	{ "worker: threads have the list", SANDBOX_WORKER, in_a_thread, DIES, "socket" },
 	{ "worker: blocking SIGSYS does not help", SANDBOX_WORKER, blocked, DIES_UNNAMED, NULL },
+	{ "worker: no host by vsock", SANDBOX_WORKER, socket_host, DIES, "socket" },
+	{ "worker, --egress vsock: the host", SANDBOX_WORKER_VSOCK, socket_host, 0, NULL },
+	{ "worker, --egress vsock: no Internet", SANDBOX_WORKER_VSOCK, socket_inet, DIES,
+	    "socket" },
+	{ "worker, --egress vsock: no local ones", SANDBOX_WORKER_VSOCK, socket_unix, DIES,
+	    "socket" },
+	{ "worker, --egress vsock: threads", SANDBOX_WORKER_VSOCK, new_thread, 0, NULL },
+	{ "worker, --egress vsock: no execve", SANDBOX_WORKER_VSOCK, execute, DIES, "execve" },
+	{ "tap: the host", SANDBOX_TAP, socket_host, 0, NULL },
+	{ "tap: no Internet", SANDBOX_TAP, socket_inet, DIES, "socket" },
+	{ "tap: no open", SANDBOX_TAP, open_reading, DIES, "openat" },
+	{ "tap: no execve", SANDBOX_TAP, execute, DIES, "execve" },
+	{ "tap: no process", SANDBOX_TAP, new_process, DIES, "clone" },
+	{ "log: the host", SANDBOX_LOG, socket_host, 0, NULL },
+	{ "log: no Internet", SANDBOX_LOG, socket_inet, DIES, "socket" },
+	{ "log: no open", SANDBOX_LOG, open_reading, DIES, "openat" },
 	{ "supervisor: no execve", SANDBOX_SUPERVISOR, execute, DIES, "execve" },
 	{ "supervisor: no ptrace", SANDBOX_SUPERVISOR, trace, DIES, "ptrace" },
 	{ "supervisor: no raw sockets", SANDBOX_SUPERVISOR, socket_packet, DIES, "socket" },
