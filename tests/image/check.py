@@ -87,6 +87,24 @@ def programs():
           {n for n in seen if n.startswith("usr/bin/")}, started)
 
 
+def page():
+    """docs/image.md lists every file, with its bytes."""
+    text, absent = (ROOT / "docs/image.md").read_text(), []
+    for line in (ROOT / "packaging/image.contents").read_text().splitlines():
+        name, *value = line.split()
+        if value[:1] == ["file"]:
+            row = f"| `{name.split(':')[1]}` | {int(value[-1]):,} |"
+        elif value[:1] == ["link"]:
+            row = f"| `{name.split(':')[1]}` | link |"
+        elif name == "kernel":
+            row = f"| kernel | {int(value[-1]):,} |"
+        else:
+            continue
+        if row not in text:
+            absent.append(row)
+    check("docs/image.md lists every file with its bytes", not absent, absent)
+
+
 def lock_entry():
     """A small package, to be missed."""
     for line in (ROOT / "packaging/enclave.lock").read_text().splitlines():
@@ -155,6 +173,7 @@ def packages(tmp):
 with tempfile.TemporaryDirectory() as directory:
     image(pathlib.Path(directory))
     programs()
+    page()
     packages(pathlib.Path(directory))
 print(f"{passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)
