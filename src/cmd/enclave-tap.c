@@ -20,6 +20,7 @@ struct options {
 	struct vsock_address host;
 	uint16_t mtu;
 	const char *resolv_conf; /* NULL: none */
+	struct log_options log;
 };
 
 static const char help[] =
@@ -30,6 +31,7 @@ static const char help[] =
     "  --host vsock:CID:PORT     gvproxy, default vsock:3:1024\n"
     "  --mtu N                   576 to 65521, default 1500; gvproxy's -mtu should be the same\n"
     "  --resolv-conf FILE|none   the resolver's file, default " TAP_RESOLV_CONF "\n"
+    "  --log-to vsock:CID:PORT   lines to the host, default standard error\n"
     "  --version, --help\n";
 
 static int
@@ -65,6 +67,10 @@ read_flag(struct options *o, const char *flag, const char *value)
 		o->resolv_conf = value[0] == '/' ? value : NULL;
 		return -1;
 	}
+	if (strcmp(flag, "--log-to") == 0)
+		return value != NULL && vsock_read(&o->log.host, span_str(value))
+		    ? -1
+		    : usage(flag, value, "vsock:CID:PORT");
 	fprintf(stderr, "enclave-tap: unknown flag \"%s\" (--help lists them)\n", flag);
 	return 2;
 }
@@ -99,13 +105,18 @@ main(int argc, char **argv)
 {
 	struct options o = { .host = { VSOCK_CID_HOST, GVPROXY_PORT },
 		.mtu = TAP_MTU,
-		.resolv_conf = TAP_RESOLV_CONF };
+		.resolv_conf = TAP_RESOLV_CONF,
+		.log = { .level = LOG_INFO } };
 	int status = read_options(&o, argc, argv), tap;
 	struct err e;
 
 	if (status >= 0)
 		return status;
 	signal(SIGPIPE, SIG_IGN);
+	if (failed(e = log_open(&o.log))) {
+		fprintf(stderr, "enclave-tap: %s: %s\n", e.what, strerror(errno));
+		return 1;
+	}
 	if (failed(e = tap_open(&tap, o.mtu)) ||
 	    (o.resolv_conf != NULL && failed(e = tap_resolver(o.resolv_conf)))) {
 		log_msg(LOG_ERROR, "tap: %s%s%s", e.what, e.code == ERR_SYSTEM ? ": " : "",

@@ -16,8 +16,8 @@
 
 struct carrier {
 	int tap, stream;
-	uint64_t heard_ms,
-	    probed_ms;	       /* the last frame of the host, and of ours that asks for one */
+	uint64_t heard_ms;     /* the last frame of the host */
+	uint64_t probed_ms;    /* the last of ours that asks for one */
 	struct frames in, out; /* from the host, to the host */
 };
 
@@ -29,26 +29,33 @@ now_ms(void)
 
 /* --- ARP: who has the gateway's address? (RFC 826) --- */
 
+static uint8_t *
+put(uint8_t *at, const void *p, size_t n)
+{
+	memcpy(at, p, n);
+	return at + n;
+}
+
 static void
 ask_for_gateway(struct carrier *c)
 {
-	static const uint8_t broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-	static const uint8_t kind[] = { 0x08, 0x06, /* ARP */
-		0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00,
-		0x01 }; /* Ethernet, IPv4, 6, 4, request */
+	static const uint8_t everybody[TAP_MAC_BYTES] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	static const uint8_t nobody[TAP_MAC_BYTES] = { 0 };
+	/* ARP; then Ethernet, IPv4, their lengths, a request */
+	static const uint8_t kind[] = { 8, 6, 0, 1, 8, 0, 6, 4, 0, 1 };
 	static const uint8_t us[] = { 192, 168, 127, 2 }, gateway[] = { 192, 168, 127, 1 };
-	uint8_t *p = frames_slot(&c->out), *at = p;
+	uint8_t *slot = frames_slot(&c->out), *at;
 
-	if (p == NULL)
+	if (slot == NULL)
 		return;
-	memcpy(at, broadcast, 6), at += 6;
-	memcpy(at, tap_mac, 6), at += 6;
-	memcpy(at, kind, sizeof(kind)), at += sizeof(kind);
-	memcpy(at, tap_mac, 6), at += 6;
-	memcpy(at, us, 4), at += 4;
-	memset(at, 0, 6), at += 6;
-	memcpy(at, gateway, 4), at += 4;
-	frames_put(&c->out, (size_t)(at - p));
+	at = put(slot, everybody, TAP_MAC_BYTES);
+	at = put(at, tap_mac, TAP_MAC_BYTES);
+	at = put(at, kind, sizeof(kind));
+	at = put(at, tap_mac, TAP_MAC_BYTES);
+	at = put(at, us, sizeof(us));
+	at = put(at, nobody, TAP_MAC_BYTES);
+	at = put(at, gateway, sizeof(gateway));
+	frames_put(&c->out, (size_t)(at - slot));
 	c->probed_ms = now_ms();
 }
 

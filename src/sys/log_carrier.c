@@ -20,6 +20,7 @@
 struct carried {
 	int lines, stream;  /* the pipe's end; the host, or -1 */
 	bool over;	    /* the pipe is empty, and nobody writes any more */
+	bool half;	    /* the host will say no more, and may have gone: only send(2) tells */
 	bool cut;	    /* the host has the beginning of the line at `from` */
 	bool skipping;	    /* that was another stream: no line begins in its middle */
 	uint64_t end_by_us; /* monotonic, once nobody writes; else 0 */
@@ -53,7 +54,7 @@ drop_stream(struct carried *c)
 	close(c->stream);
 	c->stream = -1;
 	c->skipping = c->skipping || c->cut;
-	c->cut = false;
+	c->cut = c->half = false;
 	skip_cut_line(c);
 }
 
@@ -108,16 +109,19 @@ carry(struct carried *c)
 	while (c->stream >= 0 && !is_done(c)) {
 		bool is_empty = c->from == c->to;
 		struct pollfd p[] = { { .fd = c->stream,
-					  .events = (short)(POLLRDHUP | (is_empty ? 0 : POLLOUT)) },
+					  .events = (short)((is_empty ? 0 : POLLOUT) |
+					      (c->half ? 0 : POLLRDHUP)) },
 			/* With events 0 it tells of its end only, once. */
 			{ .fd = is_empty || c->end_by_us == 0 ? c->lines : -1,
 			    .events = (short)(is_empty ? POLLIN : 0) } };
 
 		if (poll(p, 2, LOG_CARRIER_END_MS / 4) < 0 && errno != EINTR)
 			return;
-		if ((p[0].revents & (POLLHUP | POLLERR | POLLRDHUP)) != 0)
+		if ((p[0].revents & POLLRDHUP) != 0)
+			c->half = true;
+		if ((p[0].revents & (POLLHUP | POLLERR)) != 0)
 			drop_stream(c);
-		else if ((p[0].revents & POLLOUT) != 0)
+		else if (!is_empty && (c->half || (p[0].revents & POLLOUT) != 0))
 			send_some(c);
 		if ((p[1].revents & POLLHUP) != 0)
 			begin_end(c);

@@ -6,6 +6,7 @@
 #include "sys/vsock.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

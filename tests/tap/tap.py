@@ -12,6 +12,7 @@ import pathlib
 import queue
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -103,19 +104,21 @@ class Process:
 
 
 @contextlib.contextmanager
-def link(tmp, mtu=1500):
+def link(tmp, mtu=1500, flags_of_tap=(), prepare=lambda directory: None):
     """Both ends, linked, and the HTTPS server."""
     directory = pathlib.Path(tempfile.mkdtemp(dir=tmp))
     directory.chmod(0o755)
+    prepare(directory)
     ended = []
     try:
         host = Process(["unshare", "--net", HOST, str(mtu)], directory)
         ended.append(host)
         host.until("ready")
         tap = Process(["unshare", "--net", TAP, "--mtu", str(mtu), "--resolv-conf",
-                       directory / "resolvconf/resolv.conf"], directory, umask=0o077)
+                       directory / "resolvconf/resolv.conf", *flags_of_tap], directory, umask=0o077)
         ended.append(tap)
-        tap.until("linked to vsock:3:1024")
+        if not flags_of_tap:
+            tap.until("linked to vsock:3:1024")
         assert host.until("lost: ") == "host: lost: -1", host.seen
         server = Process(["nsenter", "--net", "--target", str(host.pid()), sys.executable,
                           os.path.abspath(__file__), "--serve", "443", tmp / "server.pem"], directory)
@@ -128,9 +131,19 @@ def link(tmp, mtu=1500):
             process.end()
 
 
-def inside(tap, *argv):
-    return subprocess.run(["nsenter", "--net", "--target", str(tap.pid()), *map(str, argv)],
+def inside(end, *argv):
+    return subprocess.run(["nsenter", "--net", "--target", str(end.pid()), *map(str, argv)],
                           capture_output=True, text=True, timeout=120, check=False)
+
+
+def interface(tap):
+    """Another number would be another interface."""
+    return int(re.match(r"(\d+): tap0", inside(tap, "ip", "-oneline", "link", "show", "tap0").stdout)[1])
+
+
+def received(tap):
+    """Frames that tap0 had from the host."""
+    return int(re.search(r"tap0:\s*\d+\s+(\d+)", inside(tap, "cat", "/proc/net/dev").stdout)[1])
 
 
 def get(tap, tmp, path, *rest):
@@ -194,10 +207,33 @@ def without_rights(tmp):
         assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
 
 
+def log_to_the_host(tmp):
+    """Its lines reach the host while there is no link, and by another way."""
+    listener = socket.socket(socket.AF_UNIX)
+
+    def listen(directory):
+        listener.bind(str(directory / "vsock.3.514"))
+        (directory / "vsock.3.514").chmod(0o777)
+        listener.listen()
+        listener.settimeout(WAIT_S)
+
+    with link(tmp, flags_of_tap=["--log-to", "vsock:3:514"], prepare=listen) as (_, host, tap):
+        peer = listener.accept()[0]
+        lines = peer.makefile()
+        assert "linked to vsock:3:1024" in lines.readline()
+        host.say("close")
+        assert "no link: the host closed" in lines.readline()
+        assert "linked" in lines.readline()
+        works(tap, tmp)
+    peer.settimeout(WAIT_S)
+    # The host went first, which may be one more line; then the carrier ends with who wrote.
+    assert all("no link" in line for line in lines)
+
+
 def another_peer(tmp):
     """The host's process ends, and a new one takes its place: the interface stays."""
     with link(tmp) as (directory, host, tap):
-        index = inside(tap, "cat", "/sys/class/net/tap0/ifindex").stdout
+        index = interface(tap)
         host.say("close")
         tap.until("no link: the host closed; trying again")
         tap.until("linked")
@@ -211,7 +247,7 @@ def another_peer(tmp):
             tap.until("linked")
             done = inside(tap, "ping", "-c", "1", "-W", "10", "192.168.127.1") if shutil.which("ping") else None
             assert done is None or done.returncode == 0, done.stdout
-            assert inside(tap, "cat", "/sys/class/net/tap0/ifindex").stdout == index
+            assert interface(tap) == index
         finally:
             again.end()
 
@@ -240,6 +276,18 @@ def garbage(tmp):
         assert not any("no link" in line for line in tap.seen), tap.seen
 
 
+def idle(tmp):
+    """Nothing to say is not silence: the host's kernel answers the ARP request, and nobody else speaks."""
+    with link(tmp) as (_, host, tap):
+        for end in (host, tap):
+            inside(end, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6")
+        before = received(tap)
+        time.sleep(18)
+        assert not any("no link" in line for line in tap.seen) and tap.lines.empty(), tap.seen
+        assert 1 <= received(tap) - before <= 6, (before, received(tap))
+        works(tap, tmp)
+
+
 def silence(tmp):
     with link(tmp) as (_, host, tap):
         host.say("silent")
@@ -266,6 +314,7 @@ def throughput(tmp):
 def flags(tmp):
     for argv, says in ((["--mtu", "575"], "--mtu"), (["--mtu"], "--mtu: expects"),
                        (["--host", "vsock:3"], "--host"), (["--host", "vsock:0:1"], "--host"),
+                       (["--log-to", "file"], "--log-to"),
                        (["--resolv-conf", "x"], "--resolv-conf"), (["--frobnicate"], "--frobnicate")):
         done = subprocess.run([TAP, *argv], capture_output=True, text=True, check=False, cwd=tmp)
         assert (done.returncode, done.stdout) == (2, "") and says in done.stderr, (argv, done)
@@ -274,8 +323,8 @@ def flags(tmp):
     assert done.returncode == 0 and "--mtu" in done.stdout
 
 
-ROWS = [flags, the_interface, nothing_before_the_handshake, https, without_rights, another_peer,
-        split_frames, broken_frames, garbage, silence, throughput]
+ROWS = [flags, the_interface, nothing_before_the_handshake, https, without_rights, log_to_the_host,
+        another_peer, split_frames, broken_frames, garbage, idle, silence, throughput]
 
 
 def obstacle():

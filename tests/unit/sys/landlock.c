@@ -186,6 +186,14 @@ static const struct {
 	{ "worker: connects", SANDBOX_WORKER, 4, connect_out, 0 },
 	{ "worker: signals nobody", SANDBOX_WORKER, 6, signal_parent, EPERM },
 	{ "worker: but itself", SANDBOX_WORKER, 6, signal_itself, 0 },
+	{ "worker, --egress vsock: no file", SANDBOX_WORKER_VSOCK, 1, read_hosts, EACCES },
+	{ "worker, --egress vsock: what is in memory", SANDBOX_WORKER_VSOCK, 1, read_memory, 0 },
+	{ "worker, --egress vsock: connects nowhere", SANDBOX_WORKER_VSOCK, 4, connect_out,
+	    EACCES },
+	{ "tap: no file", SANDBOX_TAP, 1, read_hosts, EACCES },
+	{ "tap: connects nowhere", SANDBOX_TAP, 4, connect_out, EACCES },
+	{ "log: no file", SANDBOX_LOG, 1, read_hosts, EACCES },
+	{ "log: connects nowhere", SANDBOX_LOG, 4, connect_out, EACCES },
 };
 
 static int

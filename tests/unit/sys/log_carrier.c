@@ -176,6 +176,24 @@ another_stream(void **state)
 	close(fd);
 }
 
+/* As a program that only listens may do. */
+static void
+a_host_that_says_no_more(void **state)
+{
+	int fd = take_stream();
+
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	for (unsigned i = 0; i < 100; i++)
+		say(i);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(number_of(next_line(fd)), i);
+	close(fd);
+	say(100);
+	fd = take_stream();
+	assert_int_equal(number_of(next_line(fd)), 100);
+	close(fd);
+}
+
 static void
 the_last_line(void **state)
 {
@@ -211,6 +229,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(before_the_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(lossy, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_host_that_says_no_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_last_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_end_is_bounded, setup, teardown),
 	};
