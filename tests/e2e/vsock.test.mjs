@@ -131,7 +131,10 @@ before(async () => {
 	proxy = await startProxy(dir);
 	proxy.to = fake.port;
 	log = await startLog(dir);
-	gateway = start(dir, ['--listen', 'vsock:8000', '--tls-listen', 'vsock:443', '--egress', 'vsock:3:1080',
+	const policy = JSON.parse(fs.readFileSync(path.join(root, 'policy.json'), 'utf8'));
+	policy.limits = { ...policy.limits, upstream_connect_ms: 1000 };
+	fs.writeFileSync(path.join(dir, 'policy.json'), JSON.stringify(policy));
+	gateway = start(dir, ['--policy', path.join(dir, 'policy.json'), '--listen', 'vsock:8000', '--tls-listen', 'vsock:443', '--egress', 'vsock:3:1080',
 		'--log-to', 'vsock:3:514', '--loops', '2'],
 	// Nobody listens there, and no resolver of ours knows the name: it is the host's to find.
 	{ ...fake.env, OPENAI_BASE_URL: 'https://localhost:9/v1' });
@@ -203,6 +206,7 @@ for (const [what, answerOf, code] of [
 		more();
 	}, 'upstream_error'],
 	['closes at once', socket => socket.destroy(), 'upstream_error'],
+	['says nothing', () => {}, 'upstream_error'],
 	['is another provider', null, 'upstream_tls'],
 ])
 	test(`a host that ${what} is 502 ${code}`, options, async () => {
@@ -268,6 +272,16 @@ test('the worker has its list of calls, and no capability', options, t => {
 		return t.skip('a sanitizer has no lists');
 	assert.equal(status(worker).Seccomp, '2');
 	assert.equal(BigInt(`0x${status(worker).CapEff}`), 0n);
+});
+
+test('K1: a worker that dies leaves its listeners to the next', options, async () => {
+	const dead = children(gateway.pid).at(-1);
+	process.kill(dead, 'SIGKILL');
+	await until('a new worker serves', async () => children(gateway.pid).at(-1) !== dead
+		&& (await ask(plain, '/health').catch(() => ({}))).status === 200);
+	fake.answer(whole(answer));
+	const got = await ask(secure, '/v1/chat/completions', { secure: true, body: chat() });
+	assert.equal(got.status, 200, got.body);
 });
 
 test('K3: the log\'s carrier has no provider key', options, t => {
