@@ -14,7 +14,8 @@
 
 static const char whole[] =
     "{\"schema\":1,\"payment\":{" TERMS
-    ",\"facilitators\":[\"https://a.example\",\"https://b.example/x\"]},"
+    ",\"facilitator_headers\":{\"verify\":{\"X-A\":\"1\",\"X-B\":\"\"}},"
+    "\"facilitators\":[\"https://a.example\",\"https://b.example/x\"]},"
     "\"price\":{\"url\":\"https://p.example/?x=1\",\"refresh_s\":7,\"max_age_s\":70},"
     "\"limits\":{\"open_sessions\":5,\"open_verifies\":6,\"session_idle_s\":8}}";
 
@@ -32,6 +33,10 @@ reads(void **state)
 	assert_int_equal(p.open_sessions, 5);
 	assert_int_equal(p.open_verifies, 6);
 	assert_int_equal(p.idle_s, 8);
+	assert_string_equal(p.field[1][0], "X-A: 1");
+	assert_string_equal(p.field[1][1], "X-B: ");
+	assert_string_equal(p.field[1][2], "");
+	assert_string_equal(p.field[2][0], "");
 	assert_true(shop_policy_allows(&p, SPAN_LIT("https://a.example")));
 	assert_true(shop_policy_allows(&p, SPAN_LIT("https://b.example/x")));
 	assert_false(shop_policy_allows(&p, SPAN_LIT("https://b.example")));
@@ -69,6 +74,14 @@ static const struct {
 	    "{\"payment\":{" TERMS ",\"facilitators\":[\"https://a\",\"https://a\",\"https://a\","
 	    "\"https://a\",\"https://a\",\"https://a\",\"https://a\",\"https://a\",\"https://"
 	    "a\"]}}" },
+	{ "a field with a line break",
+	    "{\"payment\":{" TERMS ",\"facilitator_headers\":{\"verify\":{\"X\":\"a\\nb\"}}}}" },
+	{ "a field's name with a colon",
+	    "{\"payment\":{" TERMS ",\"facilitator_headers\":{\"verify\":{\"X:\":\"a\"}}}}" },
+	{ "five fields",
+	    "{\"payment\":{" TERMS
+	    ",\"facilitator_headers\":{\"settle\":{\"a\":\"1\",\"b\":\"1\",\"c\":"
+	    "\"1\",\"d\":\"1\",\"e\":\"1\"}}}}" },
 	{ "a price source that is no text", "{\"payment\":{" TERMS "},\"price\":{\"url\":1}}" },
 	{ "never to be refreshed", "{\"payment\":{" TERMS "},\"price\":{\"refresh_s\":0}}" },
 	{ "more than a day old", "{\"payment\":{" TERMS "},\"price\":{\"max_age_s\":86401}}" },
