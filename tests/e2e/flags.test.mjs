@@ -76,6 +76,12 @@ test('--help, --version and --check-config say so and exit 0', async () => {
 	assert.match(version.stdout, /^tee-gateway \d+\.\d+\.\d+\n$/);
 	const check = await runGateway(['--check-config']);
 	assert.equal(check.code, 0, check.stderr);
+	assert.doesNotMatch(check.stdout, /offer/);
+	const sells = await runGateway(['--check-config'], { TEE_GATEWAY_PAYMENTS: 'on' });
+	assert.equal(sells.code, 0, sells.stderr);
+	assert.deepEqual(sells.stdout.trim().split('\n').slice(1), [17, 18, 19].map(n =>
+		`offer: upto 1${'0'.repeat(n)} of 0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB on eip155:8453 ` +
+		'to 0x9deEBB5D1b22e4a6e027977CeAd13893A7E4cC1a'));
 });
 
 test('A1: the flag beats its environment twin', async () => {
