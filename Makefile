@@ -9,10 +9,11 @@ PREFIX ?= /usr
 ARGS ?=
 FUZZ_SECONDS ?= 60
 
-.PHONY: help setup build run test check bench fuzz install clean
+.PHONY: help setup build run demo-paid test check bench fuzz install clean
 
 help:
 	@echo 'make run      install what is missing, build, serve on 127.0.0.1 (ARGS="--log-level debug")'
+	@echo 'make demo-paid a paid conversation on loopback, every message printed'
 	@echo 'make test     install what is missing, run the whole suite'
 	@echo 'make check    the fast inner loop: format, layers, headers, shell, unit tests (ASan + UBSan)'
 	@echo 'make build    the programs, as build/tee-gateway, build/tee-verify, build/tee-eif'
@@ -33,6 +34,9 @@ build:
 
 run: build
 	@scripts/run $(ARGS)
+
+demo-paid: setup build
+	@scripts/demo-paid $(ARGS)
 
 test: setup build
 	@scripts/test

@@ -26,6 +26,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct key_answer answer;
 	struct key_provisioned provisioned;
 	struct key_facts facts;
+	struct key_heartbeat heartbeat;
 	struct buf b;
 
 	buf_init(&b, size + 1);
@@ -47,6 +48,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (!failed(key_facts_parse(&facts, s))) {
 		key_facts_put(&b, &facts);
+		must_equal(&b, s);
+	}
+	if (!failed(key_heartbeat_parse(&heartbeat, s))) {
+		key_heartbeat_put(&b, &heartbeat);
 		must_equal(&b, s);
 	}
 	buf_fini(&b);

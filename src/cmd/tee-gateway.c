@@ -14,10 +14,12 @@
 #include "enclave/entropy.h"
 #include "gateway/config.h"
 #include "gateway/options.h"
+#include "gateway/shop.h"
 #include "gateway/worker.h"
 #include "keyholder/child.h"
 #include "net/listen.h"
 #include "supervise/supervise.h"
+#include "sys/clock.h"
 #include "sys/harden.h"
 #include "sys/landlock.h"
 #include "sys/log.h"
@@ -43,6 +45,8 @@ close_listeners(void *ctx)
 		if (p->listeners.tls[i] >= 0)
 			close(p->listeners.tls[i]);
 	}
+	if (p->listeners.internal >= 0)
+		close(p->listeners.internal);
 }
 
 /* The supervisor holds no provider's key and no module (K1); the tables stay, for further workers. */
@@ -86,10 +90,13 @@ run_keyholder(void *ctx, const int *channel, int control)
 		.provisioned = &p->settings,
 		.nsm = p->opt.enclave ? &p->nsm : NULL,
 		.soft_pcrs = &soft_pcrs,
+		.app_hash_free = p->opt.internal && !p->opt.enclave,
 		.platform = p->opt.enclave ? PLATFORM_ENCLAVE : PLATFORM_LOCAL,
 		.threads = 2 };
 	int status;
 
+	ledger_unmap(p->gw.ledger);
+	p->gw.ledger = NULL;
 	config_unload(&p->gw);
 	status = keyholder_main(&opt);
 	buf_fini(&p->settings);
@@ -186,6 +193,34 @@ enter_enclave(struct nsm_device *nsm)
 	return OK;
 }
 
+static void
+print_offers(const struct gateway *gw)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	shop_put_offers(gw, &b);
+	printf("%.*s", (int)b.n, (const char *)b.p);
+	buf_fini(&b);
+}
+
+/* K5: the ledger outlives workers, so it is mapped before the first; we never read it. */
+static struct err
+map_ledger(struct gateway *gw)
+{
+	const struct x402_terms *terms = &gw->policy.terms;
+	struct ledger_options opt = { .sessions = gw->policy.open_sessions,
+		.largest_cap = x402_largest_cap(terms),
+		.idle_s = gw->policy.idle_s };
+
+	gw->boot_us = clock_monotonic_us();
+	/* M7: the host may have restarted us; what was signed before may have been used then. */
+	if (gw->opt->enclave)
+		gw->refuse_until_s = clock_unix_s() + terms->max_timeout_s + PERMIT_SLACK_S;
+	opt.refuse_until_s = gw->refuse_until_s;
+	return ledger_map(&gw->ledger, &opt);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -195,6 +230,9 @@ main(int argc, char **argv)
 		.started = drop_credentials,
 		.close_listeners = close_listeners,
 		.ctx = &p };
+	/* Where programs that were written for nitriding look for it. */
+	static const struct options_address internal = { .host = SPAN_LIT("127.0.0.1"),
+		.port = INTERNAL_PORT };
 	char why[256];
 	struct err e;
 	int status;
@@ -217,6 +255,8 @@ main(int argc, char **argv)
 	}
 	if (p.opt.check_config) {
 		printf("configuration is fine: %zu models\n", p.gw.models.n);
+		if (p.opt.payments)
+			print_offers(&p.gw);
 		config_unload(&p.gw);
 		return 0;
 	}
@@ -233,15 +273,22 @@ main(int argc, char **argv)
 		log_msg(LOG_ERROR, "supervisor: %s", e.what);
 		return 1;
 	}
+	if (p.opt.payments && failed(e = map_ledger(&p.gw))) {
+		log_msg(LOG_ERROR, "supervisor: %s", e.what);
+		return 1;
+	}
 	if (failed(e = harden_process())) {
 		log_msg(LOG_ERROR, "supervisor: %s", e.what);
 		return 1;
 	}
 	for (unsigned i = 0; i < LOOPS_MAX; i++)
 		p.listeners.plain[i] = p.listeners.tls[i] = -1;
+	p.listeners.internal = -1;
 	status = open_listeners(&p.opt.plain, p.listeners.plain, p.opt.loops);
 	if (status == 0 && !p.opt.tls.none)
 		status = open_listeners(&p.opt.tls, p.listeners.tls, p.opt.loops);
+	if (status == 0 && p.opt.internal)
+		status = open_listeners(&internal, &p.listeners.internal, 1);
 	if (status != 0)
 		return status;
 	if (failed(e = rights_keep_few())) {
@@ -257,6 +304,7 @@ main(int argc, char **argv)
 	say_landlock();
 	s.loops = p.opt.loops;
 	status = supervise(&s);
+	ledger_unmap(p.gw.ledger);
 	config_unload(&p.gw);
 	log_close();
 	return status;

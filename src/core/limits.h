@@ -43,11 +43,25 @@
 #define UPSTREAM_GAP_MS	       60000
 #define UPSTREAM_TOTAL_MS      600000
 
+/* Payments. */
+#define PAYMENT_MS	       15000 /* an answer of the facilitator (attacks.md PAY-16) */
+#define PRICE_MS	       10000 /* one of the price source */
+#define PRICE_ANSWER_MAX_BYTES (64u << 10)
+#define FILINGS_MAX	       64	   /* proofs on their way, a loop; above: dropped */
+#define FILING_MAX_BYTES       (15u << 10) /* one proof in a request's head: Node takes 16 KiB */
+
 /* Receipts (R1). */
 #define RECEIPT_MAX_BYTES     6144	 /* the whole compact JWS */
 #define RECEIPT_FOREIGN_BYTES 128	 /* strings that come from strangers are cut here */
 #define RECEIPT_RING_BYTES    (8u << 20) /* receipts kept for /v1/receipts, all loops */
 #define CONFIG_MAX_BYTES      16384	 /* published configuration */
+
+/* Payments (x402.md 1, 3; interfaces.md M8). */
+#define X402_HEADER_MAX_BYTES	     16384 /* PAYMENT-SIGNATURE; real ones have 3 to 4 KB */
+#define X402_MAX_DEPTH		     16	   /* of the JSON in it; real ones have 7 */
+#define X402_MAX_NODES		     4096  /* and of answers to us; real ones have 150 */
+#define X402_SIGNATURE_MAX_BYTES     4096  /* of a contract wallet; above: refused without a call */
+#define FACILITATOR_ANSWER_MAX_BYTES 65536
 
 /* Key holder. */
 #define SIGN_QUEUE_MAX	      1024  /* jobs waiting; above: refuse at admission */
@@ -60,6 +74,16 @@
 #define HEARTBEAT_INTERVAL_MAX_S 86400
 #define HEARTBEAT_BUFFER_S	 300
 #define HEARTBEAT_BUFFER_MAX_S	 1500 /* K3: the contract refuses what is older than 1800 s */
+
+/* Heartbeat (opengradient.md 7). */
+#define HEARTBEAT_POST_MS	   20000
+#define HEARTBEAT_RETRY_MS	   10000
+#define HEARTBEAT_ANSWER_MAX_BYTES 16384
+
+/* The nitriding daemon in front of us (nitro-attestation.md 5.5). */
+#define NITRIDING_MS		   5000
+#define NITRIDING_PAUSE_MAX_MS	   10000
+#define NITRIDING_ANSWER_MAX_BYTES 4096
 
 /* Enclave images (eif.md 1.2, 1.4). */
 #define EIF_RAMDISKS_MAX_BYTES	(4ull << 30) /* all of them; also what one section may have */
@@ -78,5 +102,25 @@
 #define ATTEST_RETRY_S	       10    /* and after a failure */
 #define ATTEST_AGE_MAX_S       600   /* R3; older, it is not shown any more */
 #define CLOCK_TRUST_MS	       30000 /* the system's clock against the module's, in an enclave */
+
+/* Money (interfaces.md 8, x402.md 5.1). */
+#define LEDGER_SESSIONS_MAX	 10000 /* of the policy: 130 MiB when all are used */
+#define LEDGER_PAYLOAD_MAX_BYTES 12288 /* a payment payload; the largest seen are 4 KiB */
+#define LEDGER_SPENT_PER_SESSION 8     /* permits remembered; above: 503 */
+#define LEDGER_BARRED_MAX	 4096  /* payers; the one who is free soonest makes room */
+#define LEDGER_VALUE_CAPS	 100   /* M8: unsettled value, in largest caps */
+#define PERMIT_SLACK_S		 60    /* M7: clocks differ; also how long a nonce is remembered */
+#define PERMIT_LAST_S		 6     /* facilitators want so much before the deadline */
+#define SESSION_IDLE_S		 100   /* x402.md 5: then it is settled */
+#define SESSION_MARGIN_S	 60    /* before the deadline: no new work, settle */
+#define SESSION_FORCE_S		 20    /* before the deadline: settle without what is in flight */
+#define SESSION_EVICT_S		 5     /* without charge or request: it may make room for another */
+#define PAYER_BARRED_S		 86400 /* after a settlement that failed by his fault */
+#define SETTLE_PERIOD_MS	 1000  /* between looks at the ledger */
+#define SETTLE_CALLS_MAX	 16    /* on the wire at once */
+#define SETTLE_REFUSALS_MAX	 4     /* of one permit; then it waits to be written off */
+#define SETTLE_BACKOFF_MAX_S	 30    /* 1, 2, 4, ... up to this; a Retry-After up to twice it */
+#define SETTLE_ASK_S		 10    /* after a lost answer: a block or two later */
+#define SETTLE_SHUTDOWN_MS	 120000 /* A3 */
 
 #endif

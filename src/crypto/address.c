@@ -12,7 +12,7 @@ address_eq(const struct address *a, const struct address *b)
 bool
 address_parse(struct address *a, struct span text)
 {
-	struct address read;
+	struct address read = { { 0 } };
 
 	if (text.n != ADDRESS_LEN || text.p[0] != '0' || text.p[1] != 'x' ||
 	    failed(hex_parse(read.b, ADDRESS_BYTES, span_cut(text, 2, text.n))))

@@ -6,6 +6,17 @@
 #include "sys/log.h"
 #include "sys/metrics.h"
 
+bool
+call_is_foreign(const struct http_head *head)
+{
+	static const char *const foreign[] = { "x-forwarded-for", "forwarded", "via", "origin" };
+
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+		if (http_field_get(head, foreign[i], NULL).p != NULL)
+			return true;
+	return false;
+}
+
 void
 call_answer(struct call *c, unsigned status, const char *content_type, struct span body)
 {

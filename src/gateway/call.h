@@ -18,6 +18,9 @@ struct call {
 	uint64_t began_us;
 };
 
+/* H2: it came through a proxy, or from a browser. */
+bool call_is_foreign(const struct http_head *head);
+
 /* Answers, logs and counts. */
 void call_answer(struct call *c, unsigned status, const char *content_type, struct span body);
 /* 200 with this JSON, whose buffer is freed. */

@@ -101,7 +101,9 @@ load_tables(struct gateway *gw, const struct options *opt, char *why, size_t why
 	}
 	if (failed(e = policy_check(buf_span(&gw->policy_text))) ||
 	    failed(e = policy_provisioning_read(&gw->forms, buf_span(&gw->policy_text))) ||
-	    failed(e = deadlines_read(&gw->deadlines, buf_span(&gw->policy_text))))
+	    failed(e = deadlines_read(&gw->deadlines, buf_span(&gw->policy_text))) ||
+	    (opt->payments &&
+		failed(e = shop_policy_read(&gw->policy, buf_span(&gw->policy_text)))))
 		snprintf(why, why_bytes, "%s: %s", policy, e.what);
 	return e;
 }

@@ -51,7 +51,10 @@ keep(struct enclave *e, struct span answer)
 	buf_clear(&e->soft_root);
 	buf_put(&e->soft_root, own.root);
 	buf_clear(&e->jwks);
-	config_put_jwks(e->loop->gw, is_young(&own) ? own.document : SPAN_NONE, &e->jwks);
+	/* Behind nitriding the attested certificate is another one: only its documents hold (R2). */
+	config_put_jwks(e->loop->gw,
+	    is_young(&own) && e->loop->gw->opt->nitriding.n == 0 ? own.document : SPAN_NONE,
+	    &e->jwks);
 	note_clock(e, before_ms);
 	TRY(buf_check(&e->soft_root));
 	return buf_check(&e->jwks);
@@ -170,7 +173,7 @@ enclave_get_config(struct call *c)
 	buf_put_str(&b, "{\n  \"FQDN\": \"localhost\",\n  \"FQDNLeader\": \"\"");
 	put_number(&b, "ExtPubPort", opt->tls.none ? 0 : opt->tls.port);
 	put_number(&b, "ExtPrivPort", 0);
-	put_number(&b, "IntPort", 0);
+	put_number(&b, "IntPort", opt->internal ? INTERNAL_PORT : 0);
 	buf_put_str(&b, ",\n  \"UseVsockForExtPort\": false,\n  \"DisableKeepAlives\": false");
 	put_number(&b, "HostProxyPort", 0);
 	put_number(&b, "PrometheusPort", 0);

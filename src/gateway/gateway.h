@@ -16,7 +16,9 @@
 #include "gateway/options.h"
 #include "gateway/policy.h"
 #include "gateway/receipts.h"
+#include "gateway/shop_policy.h"
 #include "gateway/settings.h"
+#include "gateway/verify.h"
 #include "http/server.h"
 #include "keyholder/client.h"
 #include "net/egress.h"
@@ -46,6 +48,10 @@ struct published {
 /* What was published first, and what took its place when it was provisioned. */
 enum { PUBLISHED_MAX = 2 };
 
+struct facilitator_client;
+struct ledger;
+struct shop;
+
 struct loop {
 	struct gateway *gw;
 	unsigned index;
@@ -53,15 +59,18 @@ struct loop {
 	pthread_t thread;
 	int plain_fd, tls_fd; /* listeners; -1: none */
 	struct tls_context *tls;
-	struct server *server;
+	struct server *server, *internal; /* internal: loop 0's; NULL: none */
 	struct egress *egress;
 	struct key_client *keys;
 	struct enclave *enclave;
+	struct facilitator_client *facilitator; /* NULL: nothing is sold */
+	struct verify_list verifies;
 	uv_async_t wake;     /* another thread asks to drain */
 	uv_timer_t deadline; /* of the shutdown */
 	uv_timer_t poll;     /* looks whether the last request is done */
 	bool draining, stopped;
-	size_t requests; /* requests under way, also those whose client has left */
+	bool gave_up, settling; /* loop 0's, when it stops: on requests; and what is owed */
+	size_t requests;	/* requests under way, also those whose client has left */
 };
 
 struct gateway {
@@ -70,6 +79,12 @@ struct gateway {
 	struct models models;
 	struct attest_pcrs soft_pcrs; /* of --soft-pcrs; else zero */
 	struct deadlines deadlines;
+	struct shop_policy policy;
+	/* Of payments: NULL when nothing is sold. The mapping is the supervisor's (K5). */
+	struct shop *shop;
+	struct ledger *ledger;
+	uint64_t boot_us;	 /* monotonic; the start of the program, not of this worker (M7) */
+	uint64_t refuse_until_s; /* M7: permits whose deadline is not later; 0: no such rule */
 	struct policy_provisioning forms; /* of provisioning, that are taken */
 	struct upstream upstream[PROVIDER_COUNT];
 	int ca_fd; /* the CA bundle in memory */
@@ -84,7 +99,10 @@ struct gateway {
 	/* P3: for whom it may be sealed; empty in a worker that came later. */
 	struct buf seal_spki, seal_signature;
 	struct receipts *receipts;
+	struct heart *heart;	     /* loop 0's */
+	struct frontdoor *frontdoor; /* loop 0's; NULL: no nitriding daemon before us */
 	struct loop *loop;
+	atomic_uint loops_running;
 	atomic_bool shutting_down, lost_keys;
 	struct supervise_note *note; /* what the supervisor must know of us */
 };

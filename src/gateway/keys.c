@@ -8,6 +8,7 @@
 #include "crypto/jwe.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
 #include "gateway/keys_body.h"
 #include "sys/clock.h"
 #include "sys/log.h"
@@ -117,6 +118,7 @@ take_over(struct provisioning_call *k)
 	gateway_set_settings(gw, s);
 	atomic_store(&gw->provisioning_open, false);
 	k->settings = NULL;
+	heart_wake(gw->heart);
 	log_msg(LOG_INFO, "provisioned: %s, pay_to %s", provisioning_name(s->how), s->pay_to);
 	answer(k, s);
 }

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/nitriding.h"
 #include "gateway/settings.h"
-
-enum { PRICE_TEXT_MAX = 40 };
+#include "net/listen.h"
+#include "pricing/cost.h"
 
 /* FLAG(name, environment twin, what is expected, needs a value) */
 #define FLAGS(FLAG)                                                                                \
@@ -15,6 +16,10 @@ enum { PRICE_TEXT_MAX = 40 };
 	FLAG(LISTEN, "--listen", "TEE_GATEWAY_LISTEN", "ADDR:PORT", true)                          \
 	FLAG(TLS_LISTEN, "--tls-listen", "TEE_GATEWAY_TLS_LISTEN", "ADDR:PORT or none", true)      \
 	FLAG(LOOPS, "--loops", "TEE_GATEWAY_LOOPS", "a number from 1 to 64", true)                 \
+	FLAG(NITRIDING, "--nitriding", "TEE_GATEWAY_NITRIDING",                                    \
+	    "http:// with an address of loopback and a port, as http://127.0.0.1:8080", true)      \
+	FLAG(INTERNAL, "--enclave-internal", "TEE_GATEWAY_ENCLAVE_INTERNAL", "true or false",      \
+	    false)                                                                                 \
 	FLAG(MODELS, "--models", "TEE_GATEWAY_MODELS", "a file", true)                             \
 	FLAG(SOFT_PCRS, "--soft-pcrs", "TEE_GATEWAY_SOFT_PCRS", "a file", true)                    \
 	FLAG(POLICY, "--policy", "TEE_GATEWAY_POLICY", "a file", true)                             \
@@ -50,6 +55,8 @@ static const char help[] =
     "  --listen ADDR:PORT          plain listener, default 127.0.0.1:8000\n"
     "  --tls-listen ADDR:PORT|none TLS listener, default 127.0.0.1:8443\n"
     "  --loops N                   event loops, default the number of CPUs\n"
+    "  --nitriding URL             behind this nitriding daemon: no TLS of our own\n"
+    "  --enclave-internal          nitriding's internal interface, on 127.0.0.1:8080\n"
     "  --models FILE               model table instead of the embedded one\n"
     "  --policy FILE               policy instead of the embedded one\n"
     "  --soft-pcrs FILE            what the software module shows as PCRs (local mode)\n"
@@ -134,9 +141,8 @@ collect(struct given *g, int argc, char **argv)
 
 /* "127.0.0.1:8000", "[::1]:8000". Whether the host is an address, bind will say. */
 static bool
-address_read(struct options_address *a, const char *text)
+address_read(struct options_address *a, struct span s)
 {
-	struct span s = span_str(text);
 	size_t colon = span_rfind(s, SPAN_LIT(":"));
 	uint64_t port;
 
@@ -190,6 +196,25 @@ log_read(struct options *o, const struct given *g)
 	return true;
 }
 
+/* What is said there is believed, so nobody else may hear or answer it. */
+static bool
+nitriding_read(struct options *o, const struct given *g)
+{
+	struct span url = span_str(g->value[FLAG_NITRIDING]);
+	struct options_address a;
+
+	if (url.p == NULL)
+		return true;
+	if (url.n > 0 && url.p[url.n - 1] == '/')
+		url.n--;
+	if (url.n > NITRIDING_URL_MAX || !span_starts(url, SPAN_LIT("http://")) ||
+	    !address_read(&a, span_cut(url, strlen("http://"), url.n)) ||
+	    !listen_is_loopback(a.host))
+		return bad(g, FLAG_NITRIDING);
+	o->nitriding = url;
+	return true;
+}
+
 static bool
 listeners_read(struct options *o, const struct given *g)
 {
@@ -198,17 +223,21 @@ listeners_read(struct options *o, const struct given *g)
 	o->plain = (struct options_address){ .host = host, .port = 8000 };
 	o->tls = (struct options_address){ .host = host, .port = o->enclave ? 443 : 8443 };
 	if (g->value[FLAG_LISTEN] != NULL) {
-		if (!address_read(&o->plain, g->value[FLAG_LISTEN]))
+		if (!address_read(&o->plain, span_str(g->value[FLAG_LISTEN])))
 			return bad(g, FLAG_LISTEN);
 	} else if (!address_from_environment(&o->plain)) {
 		return false;
 	}
+	/* H1: the daemon in front of us has the TLS, and its certificate is the attested one. */
+	o->tls.none = o->nitriding.n > 0;
 	if (g->value[FLAG_TLS_LISTEN] == NULL)
 		return true;
 	if (strcmp(g->value[FLAG_TLS_LISTEN], "none") == 0)
 		o->tls.none = true;
-	else if (!address_read(&o->tls, g->value[FLAG_TLS_LISTEN]))
+	else if (!address_read(&o->tls, span_str(g->value[FLAG_TLS_LISTEN])))
 		return bad(g, FLAG_TLS_LISTEN);
+	if (!o->tls.none && o->nitriding.n > 0)
+		return complain("%s: is none with --nitriding", g->from[FLAG_TLS_LISTEN]);
 	return true;
 }
 
@@ -279,28 +308,12 @@ url_read(struct span *url, const char *name, const char *otherwise)
 	return true;
 }
 
-/* Decimal digits, perhaps with a point between them, and not only zeros. */
-static bool
-price_fits(const char *text)
-{
-	bool point = false, above_0 = false;
-	size_t n = strlen(text);
-
-	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '.' && !point && i > 0 && i + 1 < n)
-			point = true;
-		else if (text[i] < '0' || text[i] > '9')
-			return false;
-		above_0 = above_0 || (text[i] >= '1' && text[i] <= '9');
-	}
-	return above_0 && n <= PRICE_TEXT_MAX;
-}
-
 static bool
 payment_read(struct options *o)
 {
 	const char *pay_to = environment("EVM_PAYMENT_ADDRESS");
 	const char *payments = environment("TEE_GATEWAY_PAYMENTS");
+	struct token_price fixed;
 	struct span price;
 
 	if (pay_to == NULL)
@@ -313,14 +326,13 @@ payment_read(struct options *o)
 		return false;
 	o->price_url = environment("TEE_GATEWAY_PRICE_URL");
 	o->fixed_price_usd = environment("TEE_GATEWAY_FIXED_PRICE_USD");
-	if (o->fixed_price_usd != NULL && !price_fits(o->fixed_price_usd))
+	if (o->fixed_price_usd != NULL &&
+	    failed(token_price_parse(&fixed, span_str(o->fixed_price_usd))))
 		return complain("TEE_GATEWAY_FIXED_PRICE_USD: \"%s\" is not a price above 0",
 		    o->fixed_price_usd);
 	if (payments != NULL && strcmp(payments, "on") != 0 && strcmp(payments, "off") != 0)
 		return complain("TEE_GATEWAY_PAYMENTS: \"%s\" is not on or off", payments);
 	o->payments = o->enclave || (payments != NULL && strcmp(payments, "on") == 0);
-	if (payments != NULL && o->payments)
-		return complain("TEE_GATEWAY_PAYMENTS: payments are not offered by this build");
 	return true;
 }
 
@@ -345,6 +357,16 @@ is_measured(const struct given *g)
 		if (environment(local_env[i]) != NULL)
 			return complain("%s: in local mode only", local_env[i]);
 	return true;
+}
+
+/* A flag without a value; its environment twin has one. */
+static bool
+switch_read(bool *on, const struct given *g, enum flag f)
+{
+	if (g->value[f] == NULL)
+		return true;
+	*on = strcmp(g->value[f], "true") == 0;
+	return *on || strcmp(g->value[f], "false") == 0 || bad(g, f);
 }
 
 enum options_verdict
@@ -372,18 +394,18 @@ options_read(struct options *o, int argc, char **argv, const char *version)
 	o->enclave = mode != NULL && strcmp(mode, "enclave") == 0;
 	if (o->enclave && !is_measured(&g))
 		return OPTIONS_USAGE;
-	if (g.value[FLAG_CHECK_CONFIG] != NULL) {
-		o->check_config = strcmp(g.value[FLAG_CHECK_CONFIG], "true") == 0;
-		if (!o->check_config && strcmp(g.value[FLAG_CHECK_CONFIG], "false") != 0) {
-			bad(&g, FLAG_CHECK_CONFIG);
-			return OPTIONS_USAGE;
-		}
+	if (!switch_read(&o->check_config, &g, FLAG_CHECK_CONFIG) ||
+	    !switch_read(&o->internal, &g, FLAG_INTERNAL))
+		return OPTIONS_USAGE;
+	if (o->internal && g.value[FLAG_NITRIDING] != NULL) {
+		complain("%s: that is the daemon's with --nitriding", g.from[FLAG_INTERNAL]);
+		return OPTIONS_USAGE;
 	}
 	o->models_file = g.value[FLAG_MODELS];
 	o->policy_file = g.value[FLAG_POLICY];
 	o->soft_pcrs_file = g.value[FLAG_SOFT_PCRS];
-	if (!listeners_read(o, &g) || !loops_read(o, &g) || !log_read(o, &g) ||
-	    !providers_read(o) || !payment_read(o))
+	if (!nitriding_read(o, &g) || !listeners_read(o, &g) || !loops_read(o, &g) ||
+	    !log_read(o, &g) || !providers_read(o) || !payment_read(o))
 		return OPTIONS_USAGE;
 	return OPTIONS_RUN;
 }

@@ -12,7 +12,7 @@
 #include "pricing/models.h"
 #include "sys/log.h"
 
-enum { LOOPS_MAX = 64 };
+enum { LOOPS_MAX = 64, INTERNAL_PORT = 8080 };
 
 struct options_address {
 	struct span host; /* literal address, [..] around IPv6 */
@@ -24,6 +24,7 @@ struct options_address {
 struct options {
 	bool enclave; /* --mode enclave: else local */
 	struct options_address plain, tls;
+	struct span nitriding; /* URL of the daemon before us, no slash at its end; empty: none */
 	unsigned loops;
 	const char *models_file, *policy_file; /* NULL: the embedded ones */
 	const char *soft_pcrs_file;	       /* NULL: PCRs of zero */
@@ -37,6 +38,7 @@ struct options {
 	bool payments;				 /* always in an enclave */
 	const char *price_url;			 /* NULL: the policy's source */
 	const char *fixed_price_usd;		 /* decimal text above 0; NULL: the source says */
+	bool internal;				 /* --enclave-internal */
 	bool check_config;
 };
 

@@ -71,7 +71,7 @@ dial_upstream(struct rq *rq)
 		.first_byte_ms = first_byte_ms(rq),
 		/* Of a stream we watch the events: bytes of comments are no progress. */
 		.gap_ms = rq->stream ? first_byte_ms(rq) + gap_ms(rq) : gap_ms(rq),
-		.total_ms = rq->loop->gw->deadlines.total_ms,
+		.total_ms = pay_total_ms(rq, rq->loop->gw->deadlines.total_ms),
 		.never_pauses = !rq->stream,
 		.ops = &ops,
 		.ctx = rq };

@@ -9,8 +9,11 @@
 #include "gateway/call.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
 #include "gateway/keys.h"
+#include "gateway/nitriding_port.h"
 #include "gateway/rq.h"
+#include "gateway/shop.h"
 #include "supervise/supervise.h"
 #include "sys/clock.h"
 #include "sys/metrics.h"
@@ -32,6 +35,12 @@ get_health(struct call *c)
 	buf_put_str(&b, gw->opt->enclave ? "\",\"tee_enabled\":true" : "\",\"tee_enabled\":false");
 	buf_put_str(&b, ",\"worker_restarts\":");
 	buf_put_u64(&b, atomic_load(&gw->note->restarts));
+	buf_put_str(&b, ",\"price_feed\":");
+	price_feed_put_status(shop_feed(gw->shop), &b);
+	if (gw->frontdoor != NULL) {
+		buf_put_str(&b, ",\"nitriding\":");
+		frontdoor_put_status(gw->frontdoor, &b);
+	}
 	buf_put_str(&b, ",\"providers\":{");
 	for (enum provider_id i = 0; i < PROVIDER_COUNT; i++) {
 		if (gw->upstream[i].provider == NULL)
@@ -166,6 +175,7 @@ get_metrics(struct call *c)
 	struct buf b;
 
 	buf_init(&b, 4 << 20);
+	shop_measure(c->loop->gw->shop);
 	metrics_print(&b);
 	if (failed(buf_check(&b)))
 		call_fail(c, 500, "server_error", "internal_error", "out of memory");
@@ -198,6 +208,7 @@ static const struct route {
 	enum endpoint endpoint;
 } routes[] = {
 	{ "/health", "GET", PUBLIC | OPERATOR, get_health, 0 },
+	{ "/heartbeat/status", "GET", PUBLIC | OPERATOR, heart_get_status, 0 },
 	{ "/signing-key", "GET", PUBLIC, get_signing_key, 0 },
 	{ "/.well-known/jwks.json", "GET", PUBLIC, get_jwks, 0 },
 	{ "/.well-known/tee-config", "GET", PUBLIC, get_config, 0 },
@@ -238,21 +249,21 @@ find_route(struct span path, struct span *rest)
 
 /*
  * H2: operator routes are not there for whoever comes over TLS, through a proxy, or a browser; and
- * an enclave's plain listener is the operator's alone (section 4).
+ * an enclave's plain listener is the operator's alone (section 4), but for a nitriding daemon's, whose
+ * own routes are not ours then (H1).
  */
 static bool
 may_see(
     const struct loop *l, const struct route *r, struct exchange *x, const struct http_head *head)
 {
-	static const char *const foreign[] = { "x-forwarded-for", "forwarded", "via", "origin" };
+	bool behind = l->gw->opt->nitriding.n > 0;
 
+	if (behind && (r->audience & NITRIDING) != 0)
+		return false;
 	if (r->audience != OPERATOR)
-		return (r->audience & OPERATOR) != 0 || !l->gw->opt->enclave ||
+		return (r->audience & OPERATOR) != 0 || !l->gw->opt->enclave || behind ||
 		    exchange_origin(x)->tls;
-	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
-		if (http_field_get(head, foreign[i], NULL).p != NULL)
-			return false;
-	return !exchange_origin(x)->tls;
+	return !call_is_foreign(head) && !exchange_origin(x)->tls;
 }
 
 static void

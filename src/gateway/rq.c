@@ -133,6 +133,10 @@ send_head(struct rq *rq, unsigned status, const char *content_type, uint64_t len
 		put_adjusted(rq, &adjusted);
 		reply_add(&rq->reply, "TEE-Adjusted", buf_span(&adjusted));
 	}
+	if (rq->admitted && rq->pay.token[0] != '\0')
+		reply_add(&rq->reply, "X-Upto-Session", span_str(rq->pay.token));
+	if (rq->pay.required.n > 0)
+		reply_add(&rq->reply, "PAYMENT-REQUIRED", rq->pay.required);
 	if (rq->jws.n > 0 && length != EXCHANGE_STREAM)
 		reply_add(&rq->reply, "TEE-Receipt", buf_span(&rq->jws));
 	if (rq->failure.retry_after_s > 0) {
@@ -284,9 +288,6 @@ find_model(struct rq *rq)
 static enum rq_next
 grant(struct rq *rq)
 {
-	struct span model;
-	char uuid[UUID_LEN];
-
 	if (!enclave_clock_trusted(rq->loop->enclave))
 		return rq_fail(rq, 503, "server_error", "clock_untrusted",
 		    "The clock of this enclave cannot be trusted.");
@@ -299,8 +300,20 @@ grant(struct rq *rq)
 		    provider_name(rq->model->provider));
 	if (!key_client_has_room(rq->loop->keys))
 		return rq_fail_err(rq, FAIL(BUSY, "the signing queue is full"));
+	rq->step = RQ_STEP_price;
+	return RQ_MORE;
+}
+
+static enum rq_next
+step_begin(struct rq *rq)
+{
+	struct span model;
+	char uuid[UUID_LEN];
+
 	rng_uuid(uuid);
 	answer_init(&rq->answer, &rq->request, uuid, clock_unix_s());
+	if (rq->pay.due) /* S4: an estimate is never above the reservation */
+		rq->answer.completion_most = rq->pay.limit * rq->request.n;
 	if (rq->upstream->provider != NULL && rq->upstream->provider->begin != NULL)
 		rq->upstream->provider->begin(&rq->answer, &rq->request, rq->model);
 	/* The receipt may be written after the client, and with it the body, is gone. */
@@ -348,6 +361,7 @@ log_line(struct rq *rq)
 	uint64_t now = clock_monotonic_us();
 	const struct model *m = rq->model;
 	unsigned status = rq->failure.status != 0 && !rq->streaming ? rq->failure.status : 200;
+	char charged[U256_DIGITS];
 	struct log_field f[] = {
 		LOG_TEXT("request_id", reply_request_id(&rq->reply)),
 		LOG_TEXT("route", span_str(route_names[rq->endpoint])),
@@ -359,6 +373,7 @@ log_line(struct rq *rq)
 		LOG_TEXT("error", span_str(rq->failure.code == NULL ? "" : rq->failure.code)),
 		LOG_NUMBER("prompt_tokens", rq->answer.prompt_tokens),
 		LOG_NUMBER("completion_tokens", rq->answer.completion_tokens),
+		LOG_TEXT("charged", u256_text(rq->pay.charged, charged)),
 		LOG_NUMBER("bytes_in", rq->body.n),
 		LOG_NUMBER("bytes_out", rq->res == NULL ? 0 : sha256_count(rq->res)),
 		LOG_NUMBER("t_admit", (rq->admitted_us - rq->began_us) / 1000),
@@ -369,8 +384,9 @@ log_line(struct rq *rq)
 
 	f[5].absent = rq->upstream_status == 0;
 	f[7].absent = rq->failure.code == NULL;
-	f[12].absent = rq->admitted_us == 0;
-	f[13].absent = rq->first_byte_us == 0;
+	f[10].absent = !rq->pay.due || rq->loop->gw->opt->enclave; /* F3 */
+	f[13].absent = rq->admitted_us == 0;
+	f[14].absent = rq->first_byte_us == 0;
 	log_fields(LOG_INFO, f, sizeof(f) / sizeof(f[0]));
 	snprintf(number, sizeof(number), "%u", status);
 	metric_add(METRIC_REQUESTS, route_names[rq->endpoint], number, 1);
@@ -388,6 +404,7 @@ static enum rq_next
 step_finish(struct rq *rq)
 {
 	log_line(rq);
+	pay_fini(rq);
 	if (rq->streaming)
 		metric_add(METRIC_STREAMS_OPEN, NULL, NULL, -1);
 	if (rq->call != NULL)
@@ -412,6 +429,24 @@ step_finish(struct rq *rq)
 	rq->magic = 0;
 	free(rq);
 	return RQ_DONE;
+}
+
+static enum rq_next
+step_price(struct rq *rq)
+{
+	return rq_step_price(rq);
+}
+
+static enum rq_next
+step_pay(struct rq *rq)
+{
+	return rq_step_pay(rq);
+}
+
+static enum rq_next
+step_reserve(struct rq *rq)
+{
+	return rq_step_reserve(rq);
 }
 
 static enum rq_next
@@ -481,6 +516,7 @@ rq_begin(
 		.step = RQ_STEP_head,
 		.loop = loop,
 		.x = x,
+		.head = head,
 		.endpoint = endpoint,
 		.began_us = clock_monotonic_us() };
 	reply_begin(&rq->reply, head, true);
@@ -549,6 +585,7 @@ void
 rq_on_gone(struct rq *rq, bool delivered)
 {
 	rq->x = NULL;
+	rq->head = NULL;
 	if (rq->finishing || !rq->admitted || rq->outcome == RECEIPT_FAILED) {
 		if (!rq->finishing && rq->step == RQ_STEP_seal && rq->admitted)
 			return; /* the receipt of a failure is under way; it is kept, not sent */

@@ -14,13 +14,18 @@
 #include "codec/sse.h"
 #include "core/arena.h"
 #include "gateway/gateway.h"
+#include "gateway/pay.h"
 #include "gateway/reply.h"
 #include "provider/echo.h"
 #include "receipt/receipt.h"
 
 #define RQ_STEPS(STEP)                                                       \
 	STEP(head, "check the head's fields, ask for the body")              \
-	STEP(admit, "validate, find the model, grant capacity")              \
+	STEP(admit, "validate, find the model, look for capacity")           \
+	STEP(price, "what it may cost at most, or why it has no price")      \
+	STEP(pay, "by whom it is paid: judged here, then verified")          \
+	STEP(reserve, "set the most it may cost aside, or lower its limit")  \
+	STEP(begin, "admitted: from here on every end has a receipt")        \
 	STEP(dial, "send it to the provider")                                \
 	STEP(relay, "pass the answer on, hashing each byte as it is queued") \
 	STEP(sign, "have the legacy message signed")                         \
@@ -46,7 +51,8 @@ struct rq {
 	unsigned magic;
 	enum rq_step step;
 	struct loop *loop;
-	struct exchange *x; /* NULL: the client is gone, or has everything */
+	struct exchange *x;	      /* NULL: the client is gone, or has everything */
+	const struct http_head *head; /* while x is there */
 	struct reply reply;
 	enum endpoint endpoint;
 	const struct settings *settings; /* those it was admitted with, to its end */
@@ -66,6 +72,7 @@ struct rq {
 	struct span model_name; /* as requested, decoded; in the arena */
 	uint64_t adjusted;
 	uint8_t req_sha256[SHA256_LEN], request_hash[KECCAK_LEN];
+	struct pay pay;
 
 	/* What was sent on, and what came. */
 	const struct upstream *upstream;
@@ -145,6 +152,9 @@ void rq_keep_alive(struct rq *rq);
 void rq_send_body(struct rq *rq, unsigned status, struct span body);
 
 /* Steps that have files of their own. */
+enum rq_next rq_step_price(struct rq *rq); /* pay.c */
+enum rq_next rq_step_pay(struct rq *rq);
+enum rq_next rq_step_reserve(struct rq *rq);
 enum rq_next rq_step_dial(struct rq *rq); /* relay.c */
 enum rq_next rq_step_relay(struct rq *rq);
 enum rq_next rq_step_sign(struct rq *rq); /* seal.c */

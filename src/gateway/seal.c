@@ -88,10 +88,12 @@ queue_ending(struct rq *rq)
 		tee.signature = span_of(rq->signature, sizeof(rq->signature));
 	if (rq->outcome == RECEIPT_COMPLETE && rq->stream) {
 		answer_put_final(&rq->answer, &b, &tee);
+		pay_put_block(rq, &b);
 	} else if (rq->outcome == RECEIPT_COMPLETE) {
 		/* The body is in line, not hashed yet: it is now, as a whole, and not moved. */
 		sha256_update(rq->res, buf_span(&rq->out));
 		answer_put_tee(&b, &tee);
+		pay_put_block(rq, &b);
 		buf_put_byte(&b, '}');
 	} else if (rq->head_sent) {
 		buf_put_str(&b, "data: ");
@@ -141,6 +143,7 @@ put_members(struct rq *rq, struct buf *b)
 	uint8_t res[SHA256_LEN], up[SHA256_LEN];
 	struct span adjusted[PARAM_COUNT];
 	struct buf finish, usage;
+	struct pay_text paid;
 	struct receipt r = { .jti = span_str(rq->answer.id),
 		.nonce = rq->nonce,
 		.path = rq->endpoint == ENDPOINT_CHAT ? SPAN_LIT("/v1/chat/completions")
@@ -195,6 +198,7 @@ put_members(struct rq *rq, struct buf *b)
 		r.request_hash = rq->request_hash;
 		r.output_hash = rq->output_hash;
 	}
+	pay_claim(rq, &r, &paid);
 	receipt_put_members(b, &r);
 	buf_fini(&finish);
 	buf_fini(&usage);
@@ -221,6 +225,7 @@ rq_step_seal(struct rq *rq)
 	struct buf members;
 	struct err e = OK;
 
+	pay_charge(rq);
 	/* A client that left gets no ending: res covers what was in line before the cut (R6). */
 	if (rq->outcome != RECEIPT_TRUNCATED && !rq->ended) {
 		rq->ended = true;
@@ -251,6 +256,7 @@ deliver_stream(struct rq *rq)
 		exchange_abort(rq->x);
 		return;
 	}
+	pay_file(rq);
 	rq_flush(rq);
 	exchange_write(rq->x, SPAN_LIT(",\"tee_receipt\":\""));
 	exchange_write(rq->x, buf_span(&rq->jws));
@@ -272,6 +278,7 @@ deliver_body(struct rq *rq)
 	}
 	if (!rq->admitted || rq->jws.n == 0)
 		failure_put(&b, &rq->failure);
+	pay_file(rq);
 	rq_send_body(rq, rq->failure.status != 0 ? rq->failure.status : 200,
 	    b.n > 0 ? buf_span(&b) : buf_span(&rq->out));
 	buf_fini(&rq->out); /* the connection has it */
@@ -281,6 +288,7 @@ deliver_body(struct rq *rq)
 enum rq_next
 rq_step_deliver(struct rq *rq)
 {
+	pay_commit(rq);
 	if (rq->x == NULL) {
 		rq->step = RQ_STEP_finish;
 		return RQ_MORE;

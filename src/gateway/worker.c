@@ -11,7 +11,11 @@
 #include "crypto/es256.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
+#include "gateway/heartbeat_port.h"
+#include "gateway/internal.h"
+#include "gateway/nitriding_port.h"
 #include "gateway/routes.h"
+#include "gateway/shop.h"
 #include "net/tls.h"
 #include "sys/harden.h"
 #include "sys/landlock.h"
@@ -31,6 +35,14 @@ close_handle(uv_handle_t *handle, void *arg)
 		uv_close(handle, NULL);
 }
 
+/* What loop 0 does beside requests waits for nobody. */
+static void
+stop_background(struct gateway *gw)
+{
+	heart_stop(gw->heart);
+	frontdoor_stop(gw->frontdoor);
+}
+
 /* Everything of this loop goes; uv_run() returns when its handles are closed. */
 static void
 loop_stop(struct loop *l)
@@ -39,6 +51,16 @@ loop_stop(struct loop *l)
 		return;
 	l->stopped = true;
 	server_stop(l->server);
+	if (l->internal != NULL)
+		server_stop(l->internal);
+	if (l->index == 0) {
+		stop_background(l->gw);
+		heart_close(l->gw->heart);
+		shop_stop(l->gw->shop);
+		frontdoor_close(l->gw->frontdoor);
+	}
+	facilitator_client_free(l->facilitator);
+	l->facilitator = NULL;
 	egress_free(l->egress);
 	l->egress = NULL;
 	key_client_free(l->keys);
@@ -47,6 +69,26 @@ loop_stop(struct loop *l)
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_close((uv_handle_t *)&l->deadline, NULL);
 	uv_close((uv_handle_t *)&l->poll, NULL);
+	atomic_fetch_sub(&l->gw->loops_running, 1);
+}
+
+static void
+on_settled(void *ctx)
+{
+	loop_stop(ctx);
+}
+
+/* A3: what was charged on any loop is settled when the last request is over. */
+static void
+settle_and_stop(struct loop *l)
+{
+	if (l->index != 0 || atomic_load(&l->gw->lost_keys)) {
+		loop_stop(l);
+	} else if (!l->settling && atomic_load(&l->gw->loops_running) == 1) {
+		l->settling = true;
+		uv_timer_stop(&l->poll);
+		shop_drain(l->gw->shop, on_settled, l);
+	}
 }
 
 static void
@@ -54,8 +96,8 @@ on_poll(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	if (l->requests == 0 && server_exchanges(l->server) == 0)
-		loop_stop(l);
+	if (l->gave_up || (l->requests == 0 && server_exchanges(l->server) == 0))
+		settle_and_stop(l);
 }
 
 /* Receipts of requests that were cut off are still written, for a moment. */
@@ -64,8 +106,11 @@ on_last_deadline(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
-	log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->requests);
-	loop_stop(l);
+	if (l->requests > 0)
+		log_msg(LOG_WARN, "loop %u: gave up on %zu requests", l->index, l->requests);
+	l->gave_up = true;
+	if (!l->settling)
+		settle_and_stop(l);
 }
 
 static void
@@ -73,6 +118,8 @@ on_deadline(uv_timer_t *timer)
 {
 	struct loop *l = timer->data;
 
+	if (l->settling)
+		return;
 	log_msg(LOG_WARN, "loop %u: cutting %zu requests off after %u s", l->index, l->requests,
 	    SHUTDOWN_MS / 1000);
 	server_stop(l->server);
@@ -87,7 +134,11 @@ on_wake(uv_async_t *wake)
 	if (l->draining)
 		return;
 	l->draining = true;
+	if (l->index == 0)
+		stop_background(l->gw);
 	server_drain(l->server);
+	if (l->internal != NULL)
+		server_drain(l->internal);
 	uv_timer_start(&l->deadline, on_deadline, SHUTDOWN_MS, 0);
 	uv_timer_start(&l->poll, on_poll, 0, DRAIN_POLL_MS);
 }
@@ -146,6 +197,12 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 	l->tls_fd = listeners->tls[l->index];
 	TRY(key_client_new(&l->keys, &l->uv, channel, on_keys_lost, l));
 	TRY(egress_new(&l->egress, &egress));
+	if (gw->shop != NULL) {
+		struct facilitator_client_options facilitator = { .egress = l->egress,
+			.terms = &gw->policy.terms };
+
+		TRY(facilitator_client_new(&l->facilitator, &facilitator));
+	}
 	TRY(server_new(&l->server, &server));
 	TRY(tls_context_new(&l->tls, buf_span(&gw->id.tls_cert), buf_span(&gw->id.tls_key)));
 	if (gw->opt->enclave) /* the host sees every record (H6) */
@@ -167,6 +224,7 @@ static void
 loop_fini(struct loop *l)
 {
 	server_free(l->server);
+	server_free(l->internal);
 	tls_context_free(l->tls);
 	if (uv_loop_close(&l->uv) != 0) {
 		/* Only a mistake of ours leaves a handle open; find it in debug builds. */
@@ -246,6 +304,21 @@ fetch_settings(struct gateway *gw, struct settings **out, int channel)
 	return e;
 }
 
+/* What the worker before left, whatever it was doing (K5). */
+static struct err
+take_over(struct ledger *ledger)
+{
+	struct ledger_repair did;
+
+	TRY(ledger_attach(ledger, &did));
+	if (did.sessions > 0)
+		log_msg(LOG_WARN,
+		    "ledger: took over %u sessions; %u requests died unpaid, %u settlements are of "
+		    "unknown outcome, %u entries made no sense",
+		    did.sessions, did.holds, did.unknown, did.dropped);
+	return OK;
+}
+
 /*
  * The configuration that counts; in a worker that came after the provisioning, the one before it too
  * (R9), as it was: of the environment's keys it says only that they were there.
@@ -281,18 +354,30 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 	if (settings != NULL)
 		gateway_set_settings(gw, settings);
 	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
+	if (gw->ledger != NULL) {
+		TRY(take_over(gw->ledger));
+		TRY(shop_new(&gw->shop, gw));
+	}
 	for (unsigned i = 0; i < gw->opt->loops; i++) {
 		struct loop *l = &gw->loop[i];
 
 		*l = (struct loop){ .gw = gw, .index = i };
 		*started = i + 1;
+		atomic_fetch_add(&gw->loops_running, 1);
 		TRY(loop_init(l, listeners, channel[i]));
 	}
 	TRY(publish_all(gw, settings));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(enclave_start(&gw->loop[i].enclave, &gw->loop[i]));
+	TRY(heart_start(&gw->heart, &gw->loop[0]));
+	if (gw->shop != NULL)
+		TRY(shop_start(gw->shop));
 	for (unsigned i = 0; i < gw->opt->loops; i++)
 		TRY(loop_listen(&gw->loop[i]));
+	if (listeners->internal >= 0)
+		TRY(internal_start(&gw->loop[0].internal, &gw->loop[0], listeners->internal));
+	if (gw->opt->nitriding.n > 0)
+		TRY(frontdoor_start(&gw->frontdoor, &gw->loop[0]));
 	TRY(landlock_enter(SANDBOX_WORKER));
 	return sandbox_enter(SANDBOX_WORKER);
 }
@@ -376,7 +461,10 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	uv_run(&gw->loop[0].uv, UV_RUN_DEFAULT);
 	for (unsigned i = 0; i < started; i++)
 		loop_fini(&gw->loop[i]);
+	heart_free(gw->heart);
+	frontdoor_free(gw->frontdoor);
 	free(gw->loop);
+	shop_free(gw->shop);
 	receipts_free(gw->receipts);
 	key_identity_fini(&gw->id);
 	gateway_forget_settings(gw);

@@ -8,6 +8,7 @@
 
 struct listeners {
 	int plain[LOOPS_MAX], tls[LOOPS_MAX]; /* one of each a loop; -1: none */
+	int internal;			      /* loop 0's; -1: none */
 };
 
 /*

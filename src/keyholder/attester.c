@@ -23,7 +23,8 @@ struct attest_job {
 
 struct attester {
 	struct nsm_port nsm;
-	uint8_t user_data[USER_DATA_LEN];
+	uint8_t signing_hash[SHA256_LEN];
+	bool app_hash_free;
 	struct buf public_key, root;
 	uint8_t pcr[KEY_OWN_PCRS][NSM_PCR_LEN];
 
@@ -33,7 +34,8 @@ struct attester {
 
 	pthread_mutex_t mutex; /* over all below */
 	pthread_cond_t changed;
-	bool stopping;
+	bool stopping, renew; /* renew: our own document is due at once */
+	uint8_t user_data[USER_DATA_LEN];
 	struct attest_job job[ATTEST_QUEUE_MAX]; /* a ring */
 	size_t first, n;
 	struct buf own;
@@ -52,12 +54,16 @@ put_multihash(uint8_t *to, struct span der)
 static struct err
 make_document(struct attester *a, struct span nonce, struct buf *document)
 {
+	uint8_t user_data[USER_DATA_LEN];
 	struct nsm_claims claims = {
-		.user_data = span_of(a->user_data, USER_DATA_LEN),
+		.user_data = span_of(user_data, USER_DATA_LEN),
 		.nonce = nonce,
 		.public_key = buf_span(&a->public_key),
 	};
 
+	pthread_mutex_lock(&a->mutex);
+	memcpy(user_data, a->user_data, sizeof(user_data));
+	pthread_mutex_unlock(&a->mutex);
 	return nsm_attest(&a->nsm, &claims, document);
 }
 
@@ -131,11 +137,13 @@ wait_work(struct attester *a, struct attest_job *job, bool *has_job)
 
 	*has_job = false;
 	pthread_mutex_lock(&a->mutex);
-	while (!a->stopping && a->n == 0 && clock_monotonic_us() < a->due_us)
+	while (!a->stopping && !a->renew && a->n == 0 && clock_monotonic_us() < a->due_us)
 		pthread_cond_timedwait(&a->changed, &a->mutex, &until);
 	go_on = !a->stopping;
 	/* Ours first: strangers cannot keep the key set from being attested. */
-	if (go_on && a->n > 0 && clock_monotonic_us() < a->due_us) {
+	if (go_on && a->renew) {
+		a->renew = false;
+	} else if (go_on && a->n > 0 && clock_monotonic_us() < a->due_us) {
 		*job = a->job[a->first];
 		a->first = (a->first + 1) % ATTEST_QUEUE_MAX;
 		a->n--;
@@ -182,6 +190,8 @@ begin(struct attester *a, const struct attester_options *opt)
 {
 	put_multihash(a->user_data, opt->tls_cert);
 	put_multihash(a->user_data + USER_DATA_LEN / 2, opt->signing_spki);
+	sha256_of(opt->signing_spki, a->signing_hash);
+	a->app_hash_free = opt->app_hash_free;
 	buf_put(&a->public_key, opt->receipt_spki);
 	buf_put(&a->root, opt->root);
 	TRY(buf_check(&a->public_key));
@@ -269,6 +279,20 @@ attester_put(struct attester *a, struct channel *c, const struct key_request *r)
 	}
 	pthread_mutex_unlock(&a->mutex);
 	return room;
+}
+
+struct err
+attester_set_app_hash(struct attester *a, const uint8_t hash[static SHA256_LEN])
+{
+	if (!a->app_hash_free &&
+	    !span_eq(span_of(hash, SHA256_LEN), span_of(a->signing_hash, SHA256_LEN)))
+		return FAIL(REFUSED, "interfaces.md 4: the second hash is the signing key's");
+	pthread_mutex_lock(&a->mutex);
+	memcpy(a->user_data + USER_DATA_LEN - SHA256_LEN, hash, SHA256_LEN);
+	a->renew = true;
+	pthread_cond_signal(&a->changed);
+	pthread_mutex_unlock(&a->mutex);
+	return OK;
 }
 
 struct err

@@ -16,6 +16,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/span.h"
+#include "crypto/digest.h"
 #include "enclave/nsm.h"
 #include "keyholder/channel.h"
 #include "keyholder/proto.h"
@@ -27,6 +28,7 @@ struct attester_options {
 	struct span tls_cert, signing_spki; /* DER: their hashes are the documents' user_data */
 	struct span receipt_spki;	    /* DER: the documents' public_key */
 	struct span root;		    /* DER of a software module's root; else empty */
+	bool app_hash_free; /* attester_set_app_hash() takes any: a software module only */
 };
 
 /*
@@ -41,6 +43,13 @@ void attester_free(struct attester *a);
 
 /* Takes the request over, to be answered on c; FALSE when the queue is full. */
 bool attester_put(struct attester *a, struct channel *c, const struct key_request *r);
+/*
+ * The second hash of user_data from now on; our own document is made anew. For whoever runs another
+ * program behind this one's documents (nitro-attestation.md 5.5).
+ * Errors: REFUSED (it is not the signing key's, and must be)
+ */
+MUST_USE struct err
+attester_set_app_hash(struct attester *a, const uint8_t hash[static SHA256_LEN]);
 /* The body of an answer to KEY_OWN. Errors: TOO_LARGE. */
 MUST_USE struct err attester_put_own(struct attester *a, struct buf *b);
 

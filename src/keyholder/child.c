@@ -177,6 +177,11 @@ take_attest(struct holder *h, struct channel *c, const struct key_request *r)
 	struct buf body;
 	struct err e;
 
+	if (r->type == KEY_APP_HASH) {
+		e = attester_set_app_hash(h->attester, r->body.p);
+		put_answer(next_answer(h), r, e, SPAN_LIT("\1"));
+		return;
+	}
 	if (r->type == KEY_ATTEST) {
 		if (!attester_put(h->attester, c, r))
 			put_answer(
@@ -232,7 +237,7 @@ take_request(struct holder *h, struct channel *c, struct span datagram)
 		take_provisioning(h, &r, datagram);
 	} else if (r.type == KEY_CHAT || r.type == KEY_HEARTBEAT) {
 		queue_request(h, c, &r, datagram);
-	} else if (r.type == KEY_ATTEST || r.type == KEY_OWN) {
+	} else if (r.type == KEY_ATTEST || r.type == KEY_OWN || r.type == KEY_APP_HASH) {
 		take_attest(h, c, &r);
 	} else {
 		work(h->keys, &r, next_answer(h));
@@ -373,7 +378,7 @@ open_module(struct holder *h, const struct keyholder_options *opt)
 	struct attester_options a = { 0 };
 	struct key_facts f;
 
-	if (simulation != (opt->nsm == NULL))
+	if (simulation != (opt->nsm == NULL) || (opt->app_hash_free && !simulation))
 		return FAIL(SYSTEM, "A5: the security module does not fit the mode");
 	if (simulation) {
 		TRY(soft_nsm_new(&h->soft, opt->soft_pcrs, clock_unix_ms));
@@ -386,6 +391,7 @@ open_module(struct holder *h, const struct keyholder_options *opt)
 	a.tls_cert = f.tls_cert;
 	a.signing_spki = f.signing_spki;
 	a.receipt_spki = f.receipt_spki;
+	a.app_hash_free = opt->app_hash_free;
 	return attester_new(&h->attester, &a);
 }
 

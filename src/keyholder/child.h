@@ -26,6 +26,7 @@ struct keyholder_options {
 	 */
 	struct nsm_device *nsm;
 	const struct attest_pcrs *soft_pcrs; /* of the software module; NULL: zero */
+	bool app_hash_free; /* KEY_APP_HASH takes any: local mode, for another program behind us */
 	const char *platform; /* "local-simulation" or "aws-nitro": written into every receipt */
 	unsigned threads;     /* signing threads; 2 */
 };

@@ -9,6 +9,7 @@
 
 #include "core/limits.h"
 #include "core/wipe.h"
+#include "crypto/digest.h"
 #include "keyholder/proto.h"
 #include "sys/clock.h"
 #include "sys/metrics.h"
@@ -187,6 +188,7 @@ count(const struct key_ticket *t)
 		[KEY_UNSEAL] = NULL,
 		[KEY_PROVISION] = NULL,
 		[KEY_HEARTBEAT] = "heartbeat",
+		[KEY_APP_HASH] = NULL,
 	};
 
 	if (kind[t->type] == NULL)
@@ -500,6 +502,16 @@ key_provision(struct key_client *c, struct span bytes, key_answer_fn *fn, void *
     struct key_ticket **ticket)
 {
 	return ask_text(c, KEY_PROVISION, bytes, PROVISION_MAX_BYTES, fn, ctx, ticket);
+}
+
+struct err
+key_app_hash(struct key_client *c, struct span sha256, key_answer_fn *fn, void *ctx,
+    struct key_ticket **ticket)
+{
+	*ticket = NULL;
+	if (sha256.n != SHA256_LEN)
+		return FAIL(MALFORMED, "key client: length of a hash");
+	return ask_text(c, KEY_APP_HASH, sha256, SHA256_LEN, fn, ctx, ticket);
 }
 
 /* Sent at once or not at all. */

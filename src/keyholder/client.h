@@ -110,6 +110,13 @@ MUST_USE struct err key_unseal(struct key_client *c, struct span jwe, key_answer
 MUST_USE struct err key_provision(struct key_client *c, struct span bytes, key_answer_fn *fn,
     void *ctx, struct key_ticket **ticket);
 
+/*
+ * From now on documents name this SHA-256 of another program's key (local mode), if the key holder
+ * lets them: else REFUSED, unless it is our own. The answer is one byte.
+ */
+MUST_USE struct err key_app_hash(struct key_client *c, struct span sha256, key_answer_fn *fn,
+    void *ctx, struct key_ticket **ticket);
+
 /* NULL is fine. */
 void key_cancel(struct key_ticket *t);
 

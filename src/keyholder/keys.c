@@ -229,6 +229,7 @@ keys_answer(const struct keys *k, const struct key_request *r, uint64_t now_unix
 	case KEY_ATTEST:
 	case KEY_OWN:
 	case KEY_UNSEAL:
+	case KEY_APP_HASH:
 	case KEY_PROVISION:
 		break;
 	}

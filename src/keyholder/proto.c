@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/limits.h"
+#include "crypto/digest.h"
 
 enum { VERSION = 1, ANSWER = 0x80, HEADER_LEN = 1 + 1 + 8 };
 enum { CHAT_LEN = KECCAK_LEN + KECCAK_LEN + 8, HEARTBEAT_LEN = 2 };
@@ -62,25 +63,6 @@ put_header(struct buf *b, uint8_t type, uint64_t ticket)
 	put_u64(b, ticket);
 }
 
-static bool
-is_type(uint64_t type)
-{
-	switch ((enum key_type)type) {
-	case KEY_IDENTITY:
-	case KEY_CHAT:
-	case KEY_RECEIPT:
-	case KEY_CONFIG:
-	case KEY_PROVISIONED:
-	case KEY_ATTEST:
-	case KEY_OWN:
-	case KEY_UNSEAL:
-	case KEY_PROVISION:
-	case KEY_HEARTBEAT:
-		return true;
-	}
-	return false;
-}
-
 /* The type must come with (or without) the mark of an answer. */
 static struct err
 take_header(struct span *s, uint8_t mark, enum key_type *type, uint64_t *ticket)
@@ -93,9 +75,9 @@ take_header(struct span *s, uint8_t mark, enum key_type *type, uint64_t *ticket)
 		return FAIL(MALFORMED, "key protocol: no header");
 	if (version != VERSION)
 		return FAIL(MALFORMED, "key protocol: version");
-	if ((wire_type & ANSWER) != mark || !is_type(wire_type & ~(uint64_t)ANSWER))
+	if (wire_type < (mark | KEY_IDENTITY) || wire_type > (mark | KEY_APP_HASH))
 		return FAIL(MALFORMED, "key protocol: type");
-	*type = (enum key_type)(wire_type & ~(uint64_t)ANSWER);
+	*type = (enum key_type)(wire_type & ~(uint64_t)mark);
 	return OK;
 }
 
@@ -153,6 +135,10 @@ key_request_parse(struct key_request *r, struct span datagram)
 		if (r->buffer_s > HEARTBEAT_BUFFER_MAX_S)
 			return FAIL(MALFORMED, "key protocol: K3: a heartbeat's buffer");
 		return OK;
+	case KEY_APP_HASH:
+		if (s.n != SHA256_LEN)
+			return FAIL(MALFORMED, "key protocol: length of a hash");
+		break;
 	case KEY_RECEIPT:
 		if (s.n == 0 || s.n > RECEIPT_MAX_BYTES)
 			return FAIL(MALFORMED, "key protocol: length of a receipt");

@@ -29,6 +29,7 @@ enum key_type {
 	KEY_UNSEAL = 8,	    /* the content of a JWE for the seal key, while provisioning is open */
 	KEY_PROVISION = 9,  /* these bytes are what is provisioned from now on: once */
 	KEY_HEARTBEAT = 10, /* RSA-PSS over who we are and a time a while ago */
+	KEY_APP_HASH = 11,  /* documents name another program's key instead: local mode only */
 };
 
 /* What a loop asks. */

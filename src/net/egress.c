@@ -482,6 +482,11 @@ set_call(struct egress_call *c, enum egress_method method)
 {
 	const CURLoption kind = method == EGRESS_GET ? CURLOPT_HTTPGET : CURLOPT_POST;
 	const long version = c->never_pauses ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
+	/*
+	 * Share a connection that is about to stand, where it may be HTTP/2. Without TLS nothing says
+	 * what it is before its first answer, and all calls would wait for the slowest.
+	 */
+	const long wait = c->out.tls && c->never_pauses ? 1L : 0L;
 	CURL *h = c->easy = handles_take(&c->e->handles);
 
 	memcpy(c->peer.host, c->out.host, sizeof(c->peer.host));
@@ -489,6 +494,7 @@ set_call(struct egress_call *c, enum egress_method method)
 	    curl_easy_setopt(h, CURLOPT_CURLU, c->out.url) == CURLE_OK &&
 	    curl_easy_setopt(h, kind, 1L) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_HTTP_VERSION, version) == CURLE_OK &&
+	    curl_easy_setopt(h, CURLOPT_PIPEWAIT, wait) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->out.field) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.n) == CURLE_OK &&
 	    /* Ours fires first; libcurl divides its own among a host's addresses. */

@@ -60,7 +60,6 @@ set_policy(CURL *h, struct multi *m, struct roots *roots, bool allow_plain,
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* every connection is verified on its own */
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
-	SET(CURLOPT_PIPEWAIT, 1L); /* share a connection that is about to stand */
 	SET(CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);

@@ -36,6 +36,18 @@ parse_address(struct sockaddr_storage *to, struct span address, uint16_t port)
 	return inet_pton(AF_INET, text, &v4->sin_addr) == 1 ? sizeof(*v4) : 0;
 }
 
+bool
+listen_is_loopback(struct span address)
+{
+	struct sockaddr_storage to;
+
+	if (parse_address(&to, address, 0) == 0)
+		return false;
+	if (to.ss_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&to)->sin6_addr);
+	return ntohl(((struct sockaddr_in *)&to)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 static struct err
 bind_socket(int s, const struct sockaddr_storage *to, socklen_t n)
 {

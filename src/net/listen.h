@@ -4,6 +4,7 @@
 #ifndef NET_LISTEN_H
 #define NET_LISTEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/err.h"
@@ -16,6 +17,9 @@
  * Errors: MALFORMED (address), SYSTEM (what names the call; errno is kept)
  */
 MUST_USE struct err listen_tcp(int *fd, struct span address, uint16_t *port);
+
+/* A literal address, as above, that packets do not leave the machine for. */
+bool listen_is_loopback(struct span address);
 
 /*
  * Nobody listens there yet. listen_tcp() alone would join whoever does with SO_REUSEPORT, as a

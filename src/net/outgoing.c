@@ -1,22 +1,11 @@
 #include "net/outgoing.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "core/span.h"
 #include "core/wipe.h"
-
-static bool
-is_loopback(const char *host)
-{
-	struct in_addr v4;
-	struct in6_addr v6;
-
-	return (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET) ||
-	    (inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6));
-}
+#include "net/listen.h"
 
 static bool
 may_go(const char *scheme, const char *host, enum egress_plain plain)
@@ -24,7 +13,8 @@ may_go(const char *scheme, const char *host, enum egress_plain plain)
 	if (span_eq(span_str(scheme), SPAN_LIT("https")))
 		return true;
 	return span_eq(span_str(scheme), SPAN_LIT("http")) &&
-	    (plain == EGRESS_PLAIN_ANY || (plain == EGRESS_PLAIN_LOOPBACK && is_loopback(host)));
+	    (plain == EGRESS_PLAIN_ANY ||
+		(plain == EGRESS_PLAIN_LOOPBACK && listen_is_loopback(span_str(host))));
 }
 
 static struct err
@@ -42,10 +32,11 @@ take_url(struct outgoing *o, const char *url, enum egress_plain plain)
 	name = span_str(host);
 	if (name.n > 1 && name.p[0] == '[')
 		name = span_cut(name, 1, name.n - 1);
-	good = good && name.n < sizeof(o->host);
-	if (good)
+	good = good && name.n < sizeof(o->host) && may_go(scheme, host, plain);
+	if (good) {
 		memcpy(o->host, name.p, name.n);
-	good = good && may_go(scheme, o->host, plain);
+		o->tls = span_eq(span_str(scheme), SPAN_LIT("https"));
+	}
 	curl_free(host);
 	curl_free(scheme);
 	return good ? OK : FAIL(MALFORMED, "egress: URL");

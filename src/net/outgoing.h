@@ -14,6 +14,7 @@ struct outgoing {
 	CURLU *url;
 	struct curl_slist *field;
 	char host[256]; /* without the brackets of an IPv6 address */
+	bool tls;	/* https */
 };
 
 /*

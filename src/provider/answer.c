@@ -147,6 +147,9 @@ answer_put_usage(struct answer *a, struct buf *b)
 		a->prompt_tokens = (a->prompt_bytes + 3) / 4;
 	if (!a->has_completion_tokens)
 		a->completion_tokens = (a->output_bytes + 3) / 4;
+	if (!a->has_completion_tokens && a->completion_most > 0 &&
+	    a->completion_tokens > a->completion_most)
+		a->completion_tokens = a->completion_most;
 	buf_put_str(b, "{\"prompt_tokens\":");
 	buf_put_u64(b, a->prompt_tokens);
 	buf_put_str(b, ",\"completion_tokens\":");

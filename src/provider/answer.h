@@ -66,8 +66,9 @@ struct answer {
 	bool reasoning_apart; /* the provider's completion_tokens lack the reasoning */
 	struct buf usage;     /* the provider's usage object; empty: none that counts both ways */
 	bool has_prompt_tokens, has_completion_tokens; /* reported; what is not is estimated (S4) */
-	struct buf extra;      /* `"name":value,` of members kept for the final chunk */
-	uint64_t output_bytes; /* UTF-8 bytes delivered, all choices (S4) */
+	struct buf extra;	  /* `"name":value,` of members kept for the final chunk */
+	uint64_t output_bytes;	  /* UTF-8 bytes delivered, all choices (S4) */
+	uint64_t completion_most; /* no estimate is above; 0: no bound */
 	char served_model[SERVED_MODEL_MAX + 1];
 	uint64_t prompt_tokens, completion_tokens; /* as delivered in usage */
 

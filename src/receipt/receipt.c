@@ -167,6 +167,28 @@ put_adjusted(struct buf *b, const struct receipt *r)
 	buf_put_byte(b, ']');
 }
 
+static void
+put_payment(struct buf *b, const struct receipt_payment *p)
+{
+	if (p->scheme.p == NULL)
+		return;
+	put_name(b, "payment");
+	buf_put_byte(b, '{');
+	put_text(b, "scheme", p->scheme);
+	put_text(b, "network", p->network);
+	put_text(b, "asset", p->asset);
+	put_text(b, "payer", p->payer);
+	put_text(b, "pay_to", p->pay_to);
+	put_text(b, "facilitator", p->facilitator);
+	put_text(b, "permit_nonce", p->permit_nonce);
+	put_text(b, "cap", p->cap);
+	put_text(b, "charged", p->charged);
+	put_text(b, "session_total", p->session_total);
+	put_text(b, "price_usd", p->price_usd);
+	put_number(b, "price_time", p->price_unix_s);
+	buf_put_byte(b, '}');
+}
+
 void
 receipt_put_members(struct buf *b, const struct receipt *r)
 {
@@ -188,6 +210,9 @@ receipt_put_members(struct buf *b, const struct receipt *r)
 	put_json(b, "finish_reason", r->finish_reason);
 	put_json(b, "usage", r->usage);
 	put_adjusted(b, r);
+	if (r->limit > 0)
+		put_number(b, "limit", r->limit);
+	put_payment(b, &r->payment);
 	put_hash(b, "config", r->config);
 	if (r->request_hash != NULL && r->output_hash != NULL) {
 		put_name(b, "hash");

@@ -22,6 +22,16 @@ enum receipt_outcome { RECEIPT_COMPLETE, RECEIPT_TRUNCATED, RECEIPT_FAILED };
 const char *receipt_outcome_name(enum receipt_outcome outcome);
 
 /*
+ * Who paid what: amounts in atomic units as decimal text, addresses as EIP-55. scheme.p == NULL:
+ * nobody did.
+ */
+struct receipt_payment {
+	struct span scheme, network, asset, payer, pay_to, facilitator, permit_nonce;
+	struct span cap, charged, session_total, price_usd;
+	uint64_t price_unix_s;
+};
+
+/*
  * What one answer claims. Spans borrow; .p == NULL leaves the member out. Hashes are pointers to
  * 32 bytes; NULL leaves the member out.
  */
@@ -40,6 +50,8 @@ struct receipt {
 	struct span usage;	     /* JSON text: an object */
 	const struct span *adjusted; /* parameter names */
 	size_t n_adjusted;
+	uint64_t limit; /* tokens, the output limit that money imposed; 0: none */
+	struct receipt_payment payment;
 	const uint8_t *config;
 	const uint8_t *request_hash, *output_hash; /* the legacy pair; both or none */
 };

@@ -13,9 +13,10 @@
  * can end the program by this, which it also can by ending with 0.
  */
 struct supervise_note {
-	atomic_bool ready;    /* a worker served: from here on, one that dies is started again */
-	atomic_bool stopping; /* the worker was asked to stop: whoever dies now stays dead */
-	atomic_uint restarts; /* workers started after the first; written by the supervisor */
+	atomic_bool ready;     /* a worker served: from here on, one that dies is started again */
+	atomic_bool stopping;  /* the worker was asked to stop: whoever dies now stays dead */
+	atomic_bool app_ready; /* a program beside us said so (--enclave-internal); once for all */
+	atomic_uint restarts;  /* workers started after the first; written by the supervisor */
 };
 
 struct supervise_options {

@@ -7,7 +7,7 @@
 
 #include "core/span.h"
 
-enum { LABEL_BYTES = 48 };
+enum { LABEL_BYTES = 48, DIGITS_MAX = 80 };
 
 enum metric_type { TYPE_counter, TYPE_gauge, TYPE_histogram };
 
@@ -65,6 +65,7 @@ struct series {
 static struct {
 	struct series series[METRIC_MAX_SERIES];
 	size_t n;
+	char digits[DIGITS_MAX + 1]; /* of metric_set(); "": the value counts */
 } table[METRIC_COUNT];
 static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -125,6 +126,17 @@ metric_add(enum metric m, const char *label1, const char *label2, int64_t step)
 	pthread_mutex_lock(&table_mutex);
 	if ((s = series_get(m, label1, label2)) != NULL)
 		s->value += step;
+	pthread_mutex_unlock(&table_mutex);
+}
+
+void
+metric_set(enum metric m, struct span digits)
+{
+	if (described[m].type != TYPE_gauge || digits.n > DIGITS_MAX)
+		return;
+	pthread_mutex_lock(&table_mutex);
+	memcpy(table[m].digits, digits.p, digits.n);
+	table[m].digits[digits.n] = '\0';
 	pthread_mutex_unlock(&table_mutex);
 }
 
@@ -190,6 +202,11 @@ static void
 print_value(struct buf *b, enum metric m, const struct series *s)
 {
 	print_name(b, m, s, "", NULL);
+	if (table[m].digits[0] != '\0') {
+		buf_put_str(b, table[m].digits);
+		buf_put_byte(b, '\n');
+		return;
+	}
 	if (s->value < 0)
 		buf_put_byte(b, '-');
 	buf_put_u64(b, s->value < 0 ? -(uint64_t)s->value : (uint64_t)s->value);

@@ -27,6 +27,12 @@
 	METRIC(SIGNATURES, "signatures_total", counter, "kind", NULL, "Signatures made")      \
 	METRIC(SIGN_SECONDS, "sign_seconds", histogram, NULL, NULL,                           \
 	    "Time from asking for a signature to having it")                                  \
+	METRIC(PAYMENTS, "payments_total", counter, "result", NULL, "Payments looked at")     \
+	METRIC(SETTLEMENTS, "settlements_total", counter, "result", NULL,                     \
+	    "Settlements of permits, by what the facilitator said")                           \
+	METRIC(UNSETTLED, "unsettled_atomic_units", gauge, NULL, NULL,                        \
+	    "Charged, and not settled or written off")                                        \
+	METRIC(PRICE_AGE, "price_age_seconds", gauge, NULL, NULL, "Age of the token's price") \
 	METRIC(CLOCK_OFFSET, "clock_offset_seconds", gauge, NULL, NULL,                       \
 	    "The system's clock less the security module's")                                  \
 	METRIC(WORKER_RESTARTS, "worker_restarts_total", counter, NULL, NULL,                 \
@@ -45,6 +51,8 @@ enum { METRIC_MAX_SERIES = 128 };
 
 /* Counters go up; gauges may take negative steps. Labels are copied; NULL where it has none. */
 void metric_add(enum metric m, const char *label1, const char *label2, int64_t step);
+/* A gauge without labels, as decimal digits: amounts may be beyond 64 bits. */
+void metric_set(enum metric m, struct span digits);
 void metric_observe(enum metric m, const char *label1, double seconds);
 /* The whole table as Prometheus text, names prefixed with "tee_gateway_". */
 void metrics_print(struct buf *b);

@@ -79,17 +79,17 @@ export async function runGateway(args, env = {}) {
 }
 
 /*
- * startGateway({args, env, loops, user}): resolves once both listeners answer; user {uid, gid}: not
- * ours.
+ * startGateway({args, env, loops, user, tls, ports}): resolves once both listeners answer; user {uid,
+ * gid}: not ours; tls false: no TLS listener is asked for, nor waited for; ports: [plain, TLS].
  * url, tlsUrl		without a slash at the end
  * stop()		SIGTERM; resolves to the exit code after asserting a clean end
  * ended		promise of {code, signal}, for tests that end it themselves; then call check()
  */
-export async function startGateway({ args = [], env = {}, loops = 2, user } = {}) {
-	const [port, tlsPort] = await freePorts(2);
+export async function startGateway({ args = [], env = {}, loops = 2, user, tls: withTls = true, ports } = {}) {
+	const [port, tlsPort] = ports ?? await freePorts(2);
 	const child = spawn(gatewayProgram,
-		['--mode', 'local', '--listen', `127.0.0.1:${port}`, '--tls-listen', `127.0.0.1:${tlsPort}`,
-			'--loops', String(loops), ...args],
+		['--mode', 'local', '--listen', `127.0.0.1:${port}`,
+			...(withTls ? ['--tls-listen', `127.0.0.1:${tlsPort}`] : []), '--loops', String(loops), ...args],
 		{ cwd: root, env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'], ...user });
 	let output = '', over = null;
 	child.stdout.setEncoding('utf8').on('data', text => { output += text; });
@@ -97,7 +97,7 @@ export async function startGateway({ args = [], env = {}, loops = 2, user } = {}
 	const ended = exited(child).then(result => (over = result));
 
 	const deadline = Date.now() + READY_MS;
-	while (!(await healthy(port) && await connects(tlsPort))) {
+	while (!(await healthy(port) && (!withTls || await connects(tlsPort)))) {
 		if (over !== null)
 			throw new Error(`the gateway ended with ${JSON.stringify(over)}:\n${output}`);
 		if (Date.now() > deadline) {

@@ -2,14 +2,14 @@
 // with viem (interfaces.md 10; opengradient.md 2).
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { X509Certificate, createHash, createPublicKey } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { concatHex, decodeFunctionData, encodeFunctionData, getAddress, keccak256, parseAbi, toFunctionSelector }
 	from 'viem';
-import { verifyProgram } from './gateway.mjs';
+import { exchange, json, startGateway, verifyProgram } from './gateway.mjs';
 import { makeDocument, makeKeys, makeRoot, startFakeEnclave, userData } from './fake-enclave.mjs';
 
 const FUNCTION = 'registerTEEWithAttestation(bytes,bytes,bytes,address,string,uint8)';
@@ -154,6 +154,27 @@ test('opengradient.md 2: the chain wants the document untagged, and all three PC
 	await publishing({ pay_to: PAY_TO }, enclave => refuses(registration(enclave), 'pcr-missing'),
 		{ keys, bend: { attestation: nonce => makeDocument(root, { pcrs: { 0: Buffer.alloc(48, 0xa0),
 			1: Buffer.alloc(48, 0xa1) }, nonce, userData: userData(keys), publicKey: keys.receiptSpki }) } });
+});
+
+test('a real gateway: who is paid and where it is are what it publishes', async () => {
+	const gateway = await startGateway({ env: { EVM_PAYMENT_ADDRESS: PAY_TO,
+		PUBLIC_URL: 'https://tee.example.com/llm' } });
+	try {
+		const soft = path.join(directory, 'soft.pem');
+		writeFileSync(soft, (await exchange(`${gateway.url}/enclave/soft-root.pem`)).body);
+		const { code, stdout, stderr } = await verify('registration', '--url', gateway.tlsUrl, '--root', soft,
+			'--allow-skip', 'pcrs', '--allow-debug');
+		assert.equal(code, 0, stderr);
+		const result = JSON.parse(stdout.trimEnd().split('\n').at(-1));
+		const { public_key: pem, tee_id: teeId } = json(await exchange(`${gateway.url}/signing-key`));
+		const { args } = decodeFunctionData({ abi: ABI, data: result.calldata });
+		assert.equal(args[1], hex(createPublicKey(pem).export({ type: 'spki', format: 'der' })));
+		assert.equal(args[2], hex(new X509Certificate(await gateway.certificate()).raw));
+		assert.deepEqual(args.slice(3), [PAY_TO, 'https://tee.example.com/llm', 0]);
+		assert.equal(result.tee_id, teeId);
+	} finally {
+		await gateway.stop();
+	}
 });
 
 test('V1: usage', async () => {

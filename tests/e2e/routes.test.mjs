@@ -128,6 +128,8 @@ const methodsOf = entry => Object.keys(entry).filter(key => ['get', 'post', 'put
 
 test('H4, F1: openapi.yaml lists the served routes, and their methods are the ones allowed', async () => {
 	for (const [where, entry] of Object.entries(contract().paths)) {
+		if (entry.servers)
+			continue; // another listener's: internal.test.mjs
 		const answer = await get(sample(where), { method: 'DELETE' });
 		assert.equal(answer.status, 405, where);
 		const allowed = answer.headers.allow.split(', ').sort();

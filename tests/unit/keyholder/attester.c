@@ -135,6 +135,57 @@ the_queue_is_bounded(void **state)
 	expect(100, ERR_OK);
 }
 
+/* A document over the nonce, and ours, both name this hash second. */
+static bool
+documents_name(const uint8_t hash[static SHA256_LEN])
+{
+	static uint8_t datagram[KEY_MESSAGE_MAX_BYTES];
+	struct span want = span_of(hash, SHA256_LEN);
+	struct key_answer a;
+	struct key_own own;
+	struct buf b;
+	bool names;
+	ssize_t n;
+
+	assert_true(put(7));
+	assert_true((n = recv(peer, datagram, sizeof(datagram), 0)) > 0);
+	assert_int_equal(key_answer_parse(&a, span_of(datagram, (size_t)n)).code, ERR_OK);
+	assert_int_equal(a.code, ERR_OK);
+	buf_init(&b, KEY_MESSAGE_MAX_BYTES);
+	assert_int_equal(attester_put_own(attester, &b).code, ERR_OK);
+	assert_int_equal(key_own_parse(&own, buf_span(&b)).code, ERR_OK);
+	names = span_find(a.body, want, 0) != SIZE_MAX;
+	assert_int_equal(names, span_find(own.document, want, 0) != SIZE_MAX);
+	buf_fini(&b);
+	return names;
+}
+
+/* interfaces.md 4, /enclave/hash: only where another program may stand behind the documents. */
+static void
+another_programs_hash(void **state)
+{
+	static const uint8_t other[SHA256_LEN] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+	struct attester_options free_options = options;
+	uint8_t ours[SHA256_LEN];
+
+	sha256_of(options.signing_spki, ours);
+	free_options.app_hash_free = true;
+	for (int is_free = 0; is_free < 2; is_free++) {
+		assert_int_equal(
+		    attester_new(&attester, is_free ? &free_options : &options).code, ERR_OK);
+		assert_int_equal(attester_start(attester).code, ERR_OK);
+		assert_true(documents_name(ours));
+		assert_int_equal(attester_set_app_hash(attester, ours).code, ERR_OK);
+		assert_true(documents_name(ours));
+		assert_int_equal(
+		    attester_set_app_hash(attester, other).code, is_free ? ERR_OK : ERR_REFUSED);
+		assert_int_equal(documents_name(other), is_free);
+		assert_int_equal(documents_name(ours), !is_free);
+		attester_free(attester);
+	}
+	attester = NULL;
+}
+
 static void
 a_module_that_fails(void **state)
 {
@@ -159,6 +210,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_queue_is_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_programs_hash, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_module_that_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    what_cannot_attest_is_not_started, set_up, tear_down),

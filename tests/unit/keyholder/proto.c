@@ -139,7 +139,10 @@ static const struct {
 	{ "a heartbeat has 2 bytes", 1, KEY_HEARTBEAT, 2, ERR_OK },
 	{ "a heartbeat with one too few", 1, KEY_HEARTBEAT, 1, ERR_MALFORMED },
 	{ "a heartbeat with one too many", 1, KEY_HEARTBEAT, 3, ERR_MALFORMED },
-	{ "no such type: 11", 1, 11, 1, ERR_MALFORMED },
+	{ "a hash has 32 bytes", 1, KEY_APP_HASH, 32, ERR_OK },
+	{ "a hash with one too few", 1, KEY_APP_HASH, 31, ERR_MALFORMED },
+	{ "a hash with one too many", 1, KEY_APP_HASH, 33, ERR_MALFORMED },
+	{ "no such type: 12", 1, 12, 1, ERR_MALFORMED },
 	{ "an answer is no request", 1, 0x80 | KEY_CHAT, CHAT, ERR_MALFORMED },
 	{ "version 0", 0, KEY_IDENTITY, 0, ERR_MALFORMED },
 	{ "version 2", 2, KEY_IDENTITY, 0, ERR_MALFORMED },
@@ -228,7 +231,7 @@ static const struct {
 	{ "no document and no error", 0x86, 0, 0, ERR_MALFORMED },
 	{ "what was sealed, or that it was provisioned", 0x88, 0, 1, ERR_OK },
 	{ "neither", 0x89, 0, 0, ERR_MALFORMED },
-	{ "no such type", 0x8b, 0, 1, ERR_MALFORMED },
+	{ "no such type", 0x8c, 0, 1, ERR_MALFORMED },
 };
 
 static void

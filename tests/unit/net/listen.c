@@ -117,11 +117,40 @@ a_port_that_is_served_is_not_free(void **state)
 	assert_int_equal(listen_is_free(SPAN_LIT("localhost"), port).code, ERR_MALFORMED);
 }
 
+static void
+test_loopback(void **state)
+{
+	static const struct {
+		const char *address;
+		bool is;
+	} rows[] = {
+		{ "127.0.0.1", true },
+		{ "127.255.255.254", true },
+		{ "[::1]", true },
+		{ "[0:0:0:0:0:0:0:1]", true },
+		{ "126.255.255.255", false },
+		{ "128.0.0.1", false },
+		{ "0.0.0.0", false },
+		{ "[::]", false },
+		{ "[::2]", false },
+		{ "[::ffff:127.0.0.1]", false },
+		{ "::1", false },
+		{ "localhost", false },
+		{ "127.0.0.1.example.com", false },
+		{ "", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (listen_is_loopback(span_str(rows[i].address)) != rows[i].is)
+			fail_msg("%s", rows[i].address);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_loopback),
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_shared_port),
 		cmocka_unit_test(a_port_that_is_served_is_not_free),

@@ -68,6 +68,19 @@ members(void **state)
 	r.usage = SPAN_LIT("{\"total_tokens\":6}");
 	r.adjusted = adjusted;
 	r.n_adjusted = 2;
+	r.limit = 812;
+	r.payment = (struct receipt_payment){ .scheme = SPAN_LIT("upto"),
+		.network = SPAN_LIT("eip155:8453"),
+		.asset = SPAN_LIT("0xAA"),
+		.payer = SPAN_LIT("0xBB"),
+		.pay_to = SPAN_LIT("0xCC"),
+		.facilitator = SPAN_LIT("0xDD"),
+		.permit_nonce = SPAN_LIT("7"),
+		.cap = SPAN_LIT("100000000000000000"),
+		.charged = SPAN_LIT("0"),
+		.session_total = SPAN_LIT("840000000000000"),
+		.price_usd = SPAN_LIT("0.1"),
+		.price_unix_s = 1790000000 };
 	assert_members("R7: order of the table", &r,
 	    "{\"jti\":\"chatcmpl-1\",\"path\":\"/v1/chat/completions\",\"status\":200,"
 	    "\"nonce\":\"bm9uY2Utbm9uY2Utbm9uY2U\",\"req\":\"" ONES_B64 "\",\"res\":\"" ONES_B64
@@ -77,6 +90,11 @@ members(void **state)
 	    "\",\"cert\":\"" ONES_B64 "\",\"request_id\":\"req_1\",\"account\":\"org\"},"
 	    "\"outcome\":\"complete\",\"finish_reason\":[\"stop\",\"length\"],"
 	    "\"usage\":{\"total_tokens\":6},\"adjusted\":[\"temperature\",\"seed\"],"
+	    "\"limit\":812,\"payment\":{\"scheme\":\"upto\",\"network\":\"eip155:8453\","
+	    "\"asset\":\"0xAA\",\"payer\":\"0xBB\",\"pay_to\":\"0xCC\",\"facilitator\":\"0xDD\","
+	    "\"permit_nonce\":\"7\",\"cap\":\"100000000000000000\",\"charged\":\"0\","
+	    "\"session_total\":\"840000000000000\",\"price_usd\":\"0.1\","
+	    "\"price_time\":1790000000},"
 	    "\"config\":\"" ONES_B64 "\",\"hash\":{\"request\":\"" ONES_HEX
 	    "\",\"output\":\"" ONES_HEX "\"}}");
 }

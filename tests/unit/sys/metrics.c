@@ -165,6 +165,19 @@ test_small_buffer(void **state)
 	buf_fini(&small);
 }
 
+static void
+test_digits(void **state)
+{
+	HAS("tee_gateway_unsettled_atomic_units 0\n");
+	metric_set(METRIC_UNSETTLED, SPAN_LIT("1000000000000000000000"));
+	HAS("# TYPE tee_gateway_unsettled_atomic_units gauge\n"
+	    "tee_gateway_unsettled_atomic_units 1000000000000000000000\n");
+	metric_set(METRIC_UNSETTLED, SPAN_LIT("0"));
+	HAS("tee_gateway_unsettled_atomic_units 0\n");
+	metric_set(METRIC_SETTLEMENTS, SPAN_LIT("5")); /* no gauge */
+	HAS_NOT("tee_gateway_settlements_total");
+}
+
 int
 main(void)
 {
@@ -172,6 +185,7 @@ main(void)
 		cmocka_unit_test(test_empty_table),
 		cmocka_unit_test(test_counter),
 		cmocka_unit_test(test_gauge),
+		cmocka_unit_test(test_digits),
 		cmocka_unit_test(test_label_escapes),
 		cmocka_unit_test(test_histogram),
 		cmocka_unit_test(test_wrong_type_is_ignored),
