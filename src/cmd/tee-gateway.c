@@ -85,7 +85,7 @@ run_keyholder(void *ctx, const int *channel, int control)
 	struct keyholder_options opt = { .channel = channel,
 		.n_channels = p->opt.loops,
 		.control = control,
-		.provisioned = buf_span(&p->settings),
+		.provisioned = &p->settings,
 		.nsm = p->opt.enclave ? &p->nsm : NULL,
 		.soft_pcrs = &soft_pcrs,
 		.app_hash_free = p->opt.internal && !p->opt.enclave,

@@ -1,5 +1,6 @@
 #include "gateway/worker.h"
 
+#include <assert.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "crypto/es256.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
 #include "gateway/heartbeat_port.h"
@@ -231,6 +233,7 @@ publish(struct gateway *gw, const struct settings *s)
 	struct publishing p = { .p = &gw->published[n] };
 	struct key_ticket *ticket;
 
+	assert(n < PUBLISHED_MAX);
 	TRY(config_write(p.p, gw, s));
 	TRY(key_sign_config(gw->loop[0].keys, buf_span(&p.p->config), on_config, &p, &ticket));
 	while (!p.done)
@@ -257,7 +260,9 @@ fetch_settings(struct gateway *gw, struct settings **out, int channel)
 		atomic_store(&gw->provisioning_open, p.open);
 		buf_put(&gw->seal_spki, p.seal_spki);
 		buf_put(&gw->seal_signature, p.seal_signature);
-		if (p.bytes.n > 0)
+		if (p.open && gw->seal_spki.n <= 2 * ES256_COORD_LEN)
+			e = FAIL(SYSTEM, "the seal key is no P-256 key");
+		else if (p.bytes.n > 0)
 			e = settings_parse(out, p.bytes);
 	}
 	buf_fini(&b);
@@ -296,7 +301,8 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 	TRY(key_identity_fetch(&gw->id, channel[0], IDENTITY_MS));
 	TRY(config_name_key(gw));
 	TRY(fetch_settings(gw, &settings, channel[0]));
-	atomic_store(&gw->settings, settings);
+	if (settings != NULL)
+		gateway_set_settings(gw, settings);
 	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
 	for (unsigned i = 0; i < gw->opt->loops; i++) {
 		struct loop *l = &gw->loop[i];
@@ -403,7 +409,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	free(gw->loop);
 	receipts_free(gw->receipts);
 	key_identity_fini(&gw->id);
-	settings_free((struct settings *)(uintptr_t)gateway_settings(gw));
+	gateway_forget_settings(gw);
 	log_msg(LOG_INFO, "stopped");
 	return atomic_load(&gw->lost_keys) ? 1 : 0;
 }

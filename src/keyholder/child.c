@@ -432,7 +432,10 @@ run(struct holder *h, const struct keyholder_options *opt)
 	TRY(take_signals(h));
 	TRY(open_channels(h, opt));
 	TRY(make_keys(h, opt->platform));
-	TRY(provision_init(&h->provision, h->keys, opt->provisioned));
+	TRY(provision_init(&h->provision, h->keys,
+	    opt->provisioned == NULL ? SPAN_NONE : buf_span(opt->provisioned)));
+	if (opt->provisioned != NULL)
+		buf_fini(opt->provisioned);
 	TRY(open_module(h, opt));
 	TRY(landlock_enter(SANDBOX_KEYHOLDER));
 	TRY(start_threads(h, opt->threads));

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "attest/pcrs.h"
-#include "core/span.h"
+#include "core/buf.h"
 #include "enclave/device.h"
 
 struct keyholder_options {
@@ -19,7 +19,7 @@ struct keyholder_options {
 	 * ones are then closed. -1: there will be none, and the last channel's end is ours.
 	 */
 	int control;
-	struct span provisioned; /* what each worker may ask for once; a copy is kept, locked */
+	struct buf *provisioned; /* of the environment, moved to locked pages; NULL: nothing */
 	/*
 	 * The security module of an enclave, open; its descriptor is ours. NULL: a software module
 	 * is made, which "aws-nitro" does not take (A5).

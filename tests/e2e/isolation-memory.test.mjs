@@ -3,15 +3,12 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { test } from 'node:test';
 import { json, post, startGateway } from './gateway.mjs';
-import { asRoot, memory, memoryHas, processes, sanitized } from './processes.mjs';
+import { asRoot, findScalar, memory, memoryHas, number, processes, sanitized, WORD } from './processes.mjs';
 import { keccak, readIdentity } from './receipts-check.mjs';
-
-const WORD = 8;
 
 // Little-endian bytes, as OpenSSL's numbers lie in memory on the machines we run on.
 const littleEndian = (n, length) =>
 	Buffer.from(n.toString(16).padStart(2 * length, '0'), 'hex').reverse();
-const number = bytes => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
 
 // Both orders: a number may lie there as limbs or as an encoding has it.
 const spellings = (n, length) => [littleEndian(n, length), littleEndian(n, length).reverse()];
@@ -37,31 +34,6 @@ function findPrime(pid, modulus) {
 			const p = number(block.subarray(at, at + bytes));
 			if (modulus % p === 0n)
 				return p;
-		}
-	return null;
-}
-
-// Scalars of a curve whose public point satisfies `isIt`; windows that hold small numbers are passed over.
-function findScalar(pid, curve, isIt) {
-	const ecdh = crypto.createECDH(curve), bytes = 32, seen = new Set();
-	for (const block of memory(pid))
-		for (let at = 0; at + bytes <= block.length; at += WORD) {
-			const window = block.subarray(at, at + bytes);
-			// Random words have bits everywhere; pointers, text and counters have not.
-			if (block[at + 7] === 0 || block[at + 15] === 0 || block[at + 23] === 0 ||
-				new Set(window).size < 20)
-				continue;
-			const scalar = Buffer.from(window).reverse(), name = scalar.toString('latin1');
-			if (seen.has(name))
-				continue;
-			seen.add(name);
-			try {
-				ecdh.setPrivateKey(scalar);
-			} catch {
-				continue; // not below the order
-			}
-			if (isIt(ecdh.getPublicKey()))
-				return number(window);
 		}
 	return null;
 }

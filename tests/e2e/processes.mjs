@@ -1,5 +1,6 @@
 // The gateway's processes, seen from outside through /proc.
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 
 // The children in order of birth: the key holder is the first for life, the worker the last.
@@ -74,4 +75,33 @@ export function memoryHas(pid, bytes) {
 		if (block.includes(bytes))
 			return true;
 	return false;
+}
+
+export const WORD = 8; // numbers in memory begin at multiples of it
+// As OpenSSL's numbers lie in memory on the machines we run on: little-endian.
+export const number = bytes => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
+
+// Scalars of a curve whose public point satisfies `isIt`; windows that hold small numbers are passed over.
+export function findScalar(pid, curve, isIt) {
+	const ecdh = crypto.createECDH(curve), bytes = 32, seen = new Set();
+	for (const block of memory(pid))
+		for (let at = 0; at + bytes <= block.length; at += WORD) {
+			const window = block.subarray(at, at + bytes);
+			// Random words have bits everywhere; pointers, text and counters have not.
+			if (block[at + 7] === 0 || block[at + 15] === 0 || block[at + 23] === 0 ||
+				new Set(window).size < 20)
+				continue;
+			const scalar = Buffer.from(window).reverse(), name = scalar.toString('latin1');
+			if (seen.has(name))
+				continue;
+			seen.add(name);
+			try {
+				ecdh.setPrivateKey(scalar);
+			} catch {
+				continue; // not below the order
+			}
+			if (isIt(ecdh.getPublicKey()))
+				return number(window);
+		}
+	return null;
 }

@@ -50,12 +50,15 @@ static inline int
 start(int their_control, struct span provisioned)
 {
 	int theirs[CHANNELS];
+	struct buf told;
 
 	if (open_pairs(theirs) != 0)
 		return 1;
 	if ((holder = fork()) < 0)
 		return 1;
 	if (holder == 0) {
+		buf_init(&told, KEY_MESSAGE_MAX_BYTES);
+		buf_put(&told, provisioned);
 		for (int i = 0; i < CHANNELS; i++)
 			close(end[i]);
 		if (control >= 0)
@@ -63,7 +66,7 @@ start(int their_control, struct span provisioned)
 		exit(keyholder_main(&(struct keyholder_options){ .channel = theirs,
 		    .n_channels = CHANNELS,
 		    .control = their_control,
-		    .provisioned = provisioned,
+		    .provisioned = &told,
 		    .platform = "local-simulation",
 		    .threads = 2 }));
 	}
