@@ -92,11 +92,12 @@ struct gateway {
 	struct key_identity id;
 	char kid[44];
 	_Atomic(const struct settings *) settings; /* gateway_settings() */
+	struct settings *kept[SETTINGS_MAX];	   /* ours: all that there were; wiped at exit */
 	struct published published[PUBLISHED_MAX];
 	atomic_uint n_published;       /* the last one counts, the others can be asked for */
 	atomic_bool provisioning_open; /* POST /v1/keys may still come, once */
-	struct buf seal_spki,
-	    seal_signature; /* P3: for whom it may be sealed; empty after it came */
+	/* P3: for whom it may be sealed; empty in a worker that came later. */
+	struct buf seal_spki, seal_signature;
 	struct receipts *receipts;
 	struct heart *heart;	     /* loop 0's */
 	struct frontdoor *frontdoor; /* loop 0's; NULL: no nitriding daemon before us */

@@ -1,5 +1,6 @@
 #include "gateway/keys.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -67,14 +68,15 @@ fail_provisioned(struct call *call)
 	    "Provider keys have already been initialized.");
 }
 
-/* What stands between us and an answer: nothing was committed. */
+/* What stands between us and an answer: nothing was committed, or somebody else was first. */
 static void
 fail_err(struct provisioning_call *k, struct err e)
 {
 	if (e.code == ERR_BUSY && k->posted != NULL)
 		reply_add(&k->posted->call.reply, "Retry-After", SPAN_LIT("1"));
-	if (e.code == ERR_REFUSED && k->posted != NULL) {
-		fail_provisioned(&k->posted->call);
+	if (e.code == ERR_REFUSED) {
+		if (k->posted != NULL)
+			fail_provisioned(&k->posted->call);
 		end(k);
 	} else if (e.code == ERR_BUSY) {
 		fail(k, 503, "overloaded_error", "overloaded",
@@ -108,11 +110,12 @@ take_over(struct provisioning_call *k)
 	unsigned n = atomic_load(&gw->n_published);
 	struct settings *s = k->settings;
 
+	assert(n < PUBLISHED_MAX);
 	gw->published[n] = k->published;
 	k->published = (struct published){ 0 };
 	s->published = &gw->published[n];
 	atomic_store(&gw->n_published, n + 1);
-	atomic_store(&gw->settings, s);
+	gateway_set_settings(gw, s);
 	atomic_store(&gw->provisioning_open, false);
 	k->settings = NULL;
 	heart_wake(gw->heart);

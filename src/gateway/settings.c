@@ -1,5 +1,6 @@
 #include "gateway/settings.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/limits.h"
@@ -21,6 +22,28 @@ const struct settings *
 gateway_settings(const struct gateway *gw)
 {
 	return atomic_load_explicit(&gw->settings, memory_order_acquire);
+}
+
+void
+gateway_set_settings(struct gateway *gw, struct settings *s)
+{
+	size_t i = 0;
+
+	while (i < SETTINGS_MAX && gw->kept[i] != NULL)
+		i++;
+	assert(i < SETTINGS_MAX);
+	gw->kept[i] = s;
+	atomic_store_explicit(&gw->settings, s, memory_order_release);
+}
+
+void
+gateway_forget_settings(struct gateway *gw)
+{
+	atomic_store(&gw->settings, NULL);
+	for (size_t i = 0; i < SETTINGS_MAX; i++) {
+		settings_free(gw->kept[i]);
+		gw->kept[i] = NULL;
+	}
 }
 
 bool

@@ -2,8 +2,8 @@
  * settings.h - what an operator tells the gateway: keys of providers, and who is paid. The immutable
  * result of one provisioning (POST /v1/keys), or, in local mode, of the environment.
  *
- * A process knows two at most, the environment's and one that took its place, and frees neither: a
- * request keeps those it was admitted with. Each lives on locked pages of its own (K4).
+ * A process knows two at most, the environment's and one that took its place, and frees neither
+ * before its end: a request keeps those it was admitted with. Each lives on locked pages of its own (K4).
  * The bytes are what the key holder keeps for each worker (K3): docs/keyholder-protocol.md.
  * Source: interfaces.md sections 2 and 9.
  */
@@ -37,6 +37,7 @@ enum {
 	SETTINGS_AUTH_MAX = SETTINGS_KEY_MAX + 64,
 	SETTINGS_URL_MAX = 512,
 	SETTINGS_THUMBPRINT_LEN = 43,
+	SETTINGS_MAX = 2, /* a process's: the environment's, and what was provisioned */
 };
 
 /* Texts end with a NUL and are empty when unset. */
@@ -62,6 +63,13 @@ struct settings {
  * any thread; what it points to stays.
  */
 const struct settings *gateway_settings(const struct gateway *gw);
+/*
+ * From now on these are what gateway_settings() returns; they are the gateway's. Comes twice at most,
+ * and not from two threads at once: the key holder takes one provisioning.
+ */
+void gateway_set_settings(struct gateway *gw, struct settings *s);
+/* Wipes all that there were, when no request is left. */
+void gateway_forget_settings(struct gateway *gw);
 /* Some provider's key was given: else inference is 503 not_provisioned. NULL is fine. */
 bool settings_provisioned(const struct settings *s);
 /* This provider can be asked: it needs no key, or has one. */

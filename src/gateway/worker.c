@@ -1,5 +1,6 @@
 #include "gateway/worker.h"
 
+#include <assert.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "crypto/es256.h"
 #include "gateway/config.h"
 #include "gateway/enclave.h"
 #include "gateway/heartbeat_port.h"
@@ -172,6 +174,14 @@ on_keys_lost(void *ctx)
 
 /* --- beginning --- */
 
+static const char *
+facilitator_field(const void *ctx, enum facilitator_endpoint endpoint, size_t i)
+{
+	const struct shop_policy *policy = ctx;
+
+	return i < SHOP_FIELDS_MAX ? policy->field[endpoint][i] : NULL;
+}
+
 static struct err
 loop_init(struct loop *l, const struct listeners *listeners, int channel)
 {
@@ -197,7 +207,9 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 	TRY(egress_new(&l->egress, &egress));
 	if (gw->shop != NULL) {
 		struct facilitator_client_options facilitator = { .egress = l->egress,
-			.terms = &gw->policy.terms };
+			.terms = &gw->policy.terms,
+			.field = facilitator_field,
+			.field_ctx = &gw->policy };
 
 		TRY(facilitator_client_new(&l->facilitator, &facilitator));
 	}
@@ -266,6 +278,7 @@ publish(struct gateway *gw, const struct settings *s)
 	struct publishing p = { .p = &gw->published[n] };
 	struct key_ticket *ticket;
 
+	assert(n < PUBLISHED_MAX);
 	TRY(config_write(p.p, gw, s));
 	TRY(key_sign_config(gw->loop[0].keys, buf_span(&p.p->config), on_config, &p, &ticket));
 	while (!p.done)
@@ -292,7 +305,9 @@ fetch_settings(struct gateway *gw, struct settings **out, int channel)
 		atomic_store(&gw->provisioning_open, p.open);
 		buf_put(&gw->seal_spki, p.seal_spki);
 		buf_put(&gw->seal_signature, p.seal_signature);
-		if (p.bytes.n > 0)
+		if (p.open && gw->seal_spki.n <= 2 * ES256_COORD_LEN)
+			e = FAIL(SYSTEM, "the seal key is no P-256 key");
+		else if (p.bytes.n > 0)
 			e = settings_parse(out, p.bytes);
 	}
 	buf_fini(&b);
@@ -346,7 +361,8 @@ start(struct gateway *gw, const struct listeners *listeners, const int *channel,
 	TRY(key_identity_fetch(&gw->id, channel[0], IDENTITY_MS));
 	TRY(config_name_key(gw));
 	TRY(fetch_settings(gw, &settings, channel[0]));
-	atomic_store(&gw->settings, settings);
+	if (settings != NULL)
+		gateway_set_settings(gw, settings);
 	TRY(receipts_new(&gw->receipts, RECEIPT_RING_BYTES));
 	if (gw->ledger != NULL) {
 		TRY(take_over(gw->ledger));
@@ -461,7 +477,7 @@ worker_main(struct gateway *gw, const struct listeners *listeners, const int *ch
 	shop_free(gw->shop);
 	receipts_free(gw->receipts);
 	key_identity_fini(&gw->id);
-	settings_free((struct settings *)(uintptr_t)gateway_settings(gw));
+	gateway_forget_settings(gw);
 	log_msg(LOG_INFO, "stopped");
 	return atomic_load(&gw->lost_keys) ? 1 : 0;
 }

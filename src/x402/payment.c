@@ -137,14 +137,18 @@ read_accepted(struct x402_payment *p, const struct json *doc, uint32_t accepted)
 	return X402_OK;
 }
 
+/* The second is its sibling for tokens with `permit`, which we do not declare but facilitators take. */
 static bool
 sponsored(const struct json *doc)
 {
-	uint32_t at = json_get(doc, 0, "extensions");
+	uint32_t all = json_get(doc, 0, "extensions");
+	uint32_t approval = json_get(doc, all, "erc20ApprovalGasSponsoring");
+	uint32_t permit = json_get(doc, all, "eip2612GasSponsoring");
 
-	at = json_get(doc, at, "erc20ApprovalGasSponsoring");
-	at = json_get(doc, at, "info");
-	return x402_present(doc, json_get(doc, at, "signedTransaction"));
+	approval = json_get(doc, approval, "info");
+	permit = json_get(doc, permit, "info");
+	return x402_present(doc, json_get(doc, approval, "signedTransaction")) ||
+	    x402_present(doc, json_get(doc, permit, "signature"));
 }
 
 static struct x402_verdict

@@ -2,6 +2,7 @@
 // after the end; and that the seal key is gone once it has served.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { CompactEncrypt, importJWK } from 'jose';
@@ -9,8 +10,9 @@ import { exchange, gatewayProgram, json, post, startGateway } from './gateway.mj
 import { fixture, startFakeOpenAI, stream, whole } from './fake-openai.mjs';
 import { alive, asRoot, findScalar, memory, memoryHas, processes, sanitized, until } from './processes.mjs';
 
-const atExit = path.resolve(path.dirname(gatewayProgram), '../../tests/e2e/at-exit');
+const atExit = path.resolve(path.dirname(realpathSync(gatewayProgram)), '../../tests/e2e/at-exit');
 const KEYS = { openai_api_key: 'sk-Kq7ZzW0/of+OpenAI_4f1c9e2b7a6d', anthropic_api_key: 'sk-ant-Xr5TtY8/of+Anthropic_8e0b3d' };
+const EARLIER = { OPENAI_API_KEY: 'sk-Bw3NnM9/of+Environment_6d2a7f1c', ANTHROPIC_API_KEY: 'sk-ant-Gh4LlP2/of+Environment_95e1' };
 const CONTENT = 'a prompt that 7c1f9b names';
 
 // Holds a process where its code has ended: {stopped, release}.
@@ -78,15 +80,16 @@ async function provision(gateway, sealed) {
 	return post(`${gateway.url}/v1/keys`, jwe, { 'content-type': 'application/jose' });
 }
 
-for (const [rule, { sealed, http1, fromEnvironment }] of [
+for (const [rule, { sealed, http1, environment, replaced }] of [
 	['told sealed, used over HTTP/2', { sealed: true }],
 	['told plain, used over HTTP/1.1', { http1: true }],
-	['of the environment', { fromEnvironment: true }],
+	['of the environment', { environment: { OPENAI_API_KEY: KEYS.openai_api_key, ANTHROPIC_API_KEY: KEYS.anthropic_api_key } }],
+	['that replaced those of the environment', { environment: EARLIER, sealed: true, replaced: true }],
 ])
 	test(`K4: keys ${rule}: in no log, error or metric, and in no memory at the end`, asRoot, async t => {
 		const fake = await startFakeOpenAI({ http1 });
 		const env = { ...fake.env, ANTHROPIC_BASE_URL: `https://localhost:${fake.port}`, OPENAI_API_KEY: '',
-			...(fromEnvironment ? { OPENAI_API_KEY: KEYS.openai_api_key, ANTHROPIC_API_KEY: KEYS.anthropic_api_key } : {}) };
+			...environment };
 		const gateway = await startGateway({ loops: 2, env, args: ['--log-level', 'debug'] });
 		const held = [];
 		try {
@@ -94,7 +97,13 @@ for (const [rule, { sealed, http1, fromEnvironment }] of [
 				t.skip('a sanitizer\'s build: its allocator keeps what was freed');
 				return;
 			}
-			if (!fromEnvironment)
+			if (replaced) {
+				fake.answer(whole(fixture('chat-text.body.json')));
+				assert.equal((await post(`${gateway.url}/v1/chat/completions`,
+					{ model: 'gpt-4.1', messages: [{ role: 'user', content: CONTENT }] })).status, 200);
+				assert.equal(fake.last().headers.authorization, `Bearer ${EARLIER.OPENAI_API_KEY}`);
+			}
+			if (!environment || replaced)
 				assert.equal((await provision(gateway, sealed)).status, 200);
 			const bodies = await serve(gateway, fake);
 			assert.equal(fake.last().version, http1 ? '1.1' : '2.0');
@@ -111,12 +120,14 @@ for (const [rule, { sealed, http1, fromEnvironment }] of [
 				assert.equal(count(keyholder, key), 1, 'and what is kept for a new worker, once');
 				assert.equal(count(supervisor, key), 0);
 			}
+			if (replaced) // the worker's requests may still have them
+				assert.equal(count(keyholder, EARLIER.OPENAI_API_KEY), 0, 'nobody asks for those any more');
 			held.push(await holdAtExit(worker), await holdAtExit(keyholder));
 			gateway.signal('SIGTERM');
 			for (const [i, pid] of [worker, keyholder].entries()) {
 				await held[i].stopped();
 				assert.ok(alive(pid));
-				for (const secret of [...Object.values(KEYS), CONTENT])
+				for (const secret of [...Object.values(KEYS), ...Object.values(EARLIER), CONTENT])
 					assert.equal(count(pid, secret), 0, `process ${i} at its end: ${secret}`);
 				held[i].release();
 			}
