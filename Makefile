@@ -76,4 +76,4 @@ install: build
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MANUALS)
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz build-logs
+	rm -rf build build-eif build-asan build-tsan build-fuzz build-logs
