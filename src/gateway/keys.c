@@ -189,8 +189,7 @@ static void
 take_text(struct provisioning_call *k, struct span text)
 {
 	const struct gateway *gw = k->loop->gw;
-	struct keys_rules rules = { .enclave = gw->opt->enclave,
-		.policy = buf_span(&gw->policy_text) };
+	struct keys_rules rules = { .enclave = gw->opt->enclave, .policy = &gw->policy };
 	struct refusal no = { 0 };
 	struct failure f;
 	struct err e;
