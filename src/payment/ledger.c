@@ -79,7 +79,7 @@ overloaded(struct ledger *l, const struct permit_key *key, uint64_t now_s)
 
 	if (u256_cmp(plus(sums->owed, sums->reserved), l->value_max) >= 0)
 		return true;
-	if (u256_cmp(payer_exposure(l, key), l->opt.largest_cap) >= 0)
+	if (u256_cmp(payer_exposure(l, key), l->payer_max) >= 0)
 		return true;
 	if (sums->sessions + sums->spent >= l->n_spent) {
 		spent_sweep(l, now_s, l->n_spent);

@@ -59,15 +59,15 @@ enum ledger_verdict {
 	LEDGER_OVERLOADED,  /* M8: too many sessions or too much unsettled value: 503 */
 	LEDGER_LATE,	    /* charge(), commit(): the permit was settled without this request */
 };
-/* "ok", "session_expired", ...: one word, for logs and metrics. */
+/* "ok", "session_gone", ...: one word, for logs and metrics. */
 const char *ledger_verdict_name(enum ledger_verdict v);
 
 /* --- the mapping --- */
 
 struct ledger_options {
-	uint32_t sessions;	 /* M8: open at once; 1..LEDGER_SESSIONS_MAX */
-	struct u256 largest_cap; /* of the policy; 100 times it bounds the unsettled value (M8),
-				    once it what one payer may owe at a time (PAY-12) */
+	uint32_t sessions; /* M8: open at once; 1..LEDGER_SESSIONS_MAX */
+	/* Of the policy; 100 times it bounds the unsettled value (M8), 10 times it one payer's. */
+	struct u256 largest_cap;
 	/*
 	 * M7: permits whose deadline is not later are refused (in an enclave: boot + max_timeout_s +
 	 * 60). 0: no such rule.

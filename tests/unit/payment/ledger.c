@@ -657,23 +657,25 @@ the_value_is_bounded(void **state)
 	struct ledger_permit p;
 	struct ledger_hold h;
 
-	/* PAY-12: what one payer may owe at a time is one cap. */
-	p = permit(1, 1);
+	/* PAY-12: what one payer may owe at a time. */
+	for (unsigned i = 1; i < LEDGER_PAYER_CAPS; i++) {
+		p = permit(1, i);
+		s = open_at(l, &p, T0);
+		spend(l, &s, CAP, T0);
+	}
+	p = permit(1, 98);
 	s = open_at(l, &p, T0);
-	spend(l, &s, 600, T0);
-	p = permit(1, 2);
-	s = open_at(l, &p, T0);
-	assert_int_equal(ledger_reserve(l, &s, u256_of(400), T0, &h, NULL), LEDGER_OK);
-	p = permit(1, 3);
+	assert_int_equal(ledger_reserve(l, &s, u256_of(CAP), T0, &h, NULL), LEDGER_OK);
+	p = permit(1, 99);
 	assert_int_equal(ledger_look(l, &p, T0), LEDGER_OVERLOADED);
 	ledger_release(l, &h);
 	assert_int_equal(ledger_look(l, &p, T0), LEDGER_FRESH);
 	/* M8: of all together a hundred caps. */
-	for (unsigned i = 0; i < LEDGER_VALUE_CAPS; i++) {
+	for (unsigned i = LEDGER_PAYER_CAPS - 1; i < LEDGER_VALUE_CAPS; i++) {
 		p = permit(100 + i, 1);
 		assert_int_equal(ledger_look(l, &p, T0), LEDGER_FRESH);
 		s = open_at(l, &p, T0);
-		spend(l, &s, i == 0 ? 400 : CAP, T0);
+		spend(l, &s, CAP, T0);
 	}
 	p = permit(2, 1);
 	assert_int_equal(ledger_look(l, &p, T0), LEDGER_OVERLOADED);
