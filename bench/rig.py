@@ -148,6 +148,7 @@ class Rig:
             events {{ worker_connections 10000; }}
             http {{
                 {temp} access_log {self.dir}/nginx-access.log; keepalive_requests 10000000;
+                client_max_body_size 32m;
                 upstream provider {{
                     server 127.0.0.1:{self.upstream_tls}; keepalive 512;
                     keepalive_requests 10000000;

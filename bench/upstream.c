@@ -27,7 +27,7 @@
 #include "core/buf.h"
 #include "core/span.h"
 
-enum { BODY_MAX = 1 << 20, OUT_MAX = 1 << 20, BACKLOG = 4096, CHUNKS_MAX = 1000000 };
+enum { BODY_MAX = 32 << 20, OUT_MAX = 1 << 20, BACKLOG = 4096, CHUNKS_MAX = 1000000 };
 
 /* One line of OpenAI's as it looks today; the length matters, the words do not. */
 #define EVENT_HEAD                                                       \

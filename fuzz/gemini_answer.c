@@ -10,9 +10,14 @@
 #include "provider/gemini.h"
 
 static const char uuid[] = "00000000-0000-4000-8000-000000000000";
-static const struct model model = {
+static const struct model talks = {
 	.name = SPAN_LIT("m"), .provider = PROVIDER_GOOGLE, .api_name = SPAN_LIT("m")
 };
+static const struct model draws = { .name = SPAN_LIT("m"),
+	.provider = PROVIDER_GOOGLE,
+	.kind = MODEL_IMAGE_INLINE,
+	.api_name = SPAN_LIT("m") };
+static const struct model *model;
 
 struct turn {
 	struct arena arena;
@@ -32,7 +37,7 @@ begin(struct turn *t, const char *ask)
 	assert(request_parse(
 	    &t->rq, chat ? ENDPOINT_CHAT : ENDPOINT_COMPLETIONS, span_str(ask), &t->arena, &no));
 	answer_init(&t->answer, &t->rq, uuid, 0);
-	provider_gemini.begin(&t->answer, &t->rq, &model);
+	provider_gemini.begin(&t->answer, &t->rq, model);
 }
 
 static void
@@ -95,6 +100,7 @@ compare(struct answer *a, struct answer *b)
 	uint8_t hash_a[KECCAK_LEN], hash_b[KECCAK_LEN];
 
 	assert(a->finish[0] == b->finish[0] && a->output_bytes == b->output_bytes);
+	assert(a->n_pictures == b->n_pictures);
 	assert(span_eq(buf_span(&a->usage), buf_span(&b->usage)));
 	assert(!failed(answer_output_hash(a, hash_a)) && !failed(answer_output_hash(b, hash_b)));
 	assert(span_eq(span_of(hash_a, KECCAK_LEN), span_of(hash_b, KECCAK_LEN)));
@@ -129,6 +135,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	in = span_of(data + 1, size - 1);
+	model = data[0] == 'P' ? &draws : &talks;
 	if (data[0] == 'S')
 		stream(in);
 	else if (data[0] == 'L')

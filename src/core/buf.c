@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/pages.h"
 #include "core/wipe.h"
 
 enum { FIRST_BYTES = 256 };
@@ -13,11 +14,21 @@ buf_init(struct buf *b, size_t max_bytes)
 	*b = (struct buf){ .max = max_bytes };
 }
 
+static void
+give_back(struct buf *b)
+{
+	if (b->cap >= PAGES_MIN_BYTES) {
+		pages_free(b->p, b->cap);
+		return;
+	}
+	wipe(b->p, b->cap);
+	free(b->p);
+}
+
 void
 buf_fini(struct buf *b)
 {
-	wipe(b->p, b->cap);
-	free(b->p);
+	give_back(b);
 	buf_init(b, b->max);
 }
 
@@ -30,25 +41,42 @@ buf_clear(struct buf *b)
 }
 
 static bool
-grow_to(struct buf *b, size_t want)
+move_to(struct buf *b, size_t cap)
 {
-	size_t cap = b->cap == 0 ? FIRST_BYTES : b->cap;
 	uint8_t *p;
 
-	while (cap < want)
-		cap *= 2;
-	if (cap > b->max)
-		cap = b->max;
-	/* Not realloc: it would leave the old bytes behind in freed memory. */
-	if ((p = malloc(cap)) == NULL)
-		return false;
-	if (b->n > 0)
-		memcpy(p, b->p, b->n);
-	wipe(b->p, b->cap);
-	free(b->p);
+	if (b->cap >= PAGES_MIN_BYTES) {
+		if ((p = pages_move(b->p, b->cap, cap)) == NULL)
+			return false;
+	} else {
+		/* Not realloc: it would leave the old bytes behind in freed memory. */
+		p = cap >= PAGES_MIN_BYTES ? pages_move(NULL, 0, cap) : malloc(cap);
+		if (p == NULL)
+			return false;
+		if (b->n > 0)
+			memcpy(p, b->p, b->n);
+		give_back(b);
+	}
 	b->p = p;
 	b->cap = cap;
 	return true;
+}
+
+static bool
+grow_to(struct buf *b, size_t want)
+{
+	size_t cap = b->cap == 0 ? FIRST_BYTES : b->cap;
+
+	while (cap < want)
+		cap *= 2;
+	return move_to(b, cap < b->max ? cap : b->max);
+}
+
+void
+buf_reserve(struct buf *b, size_t n)
+{
+	if (!b->over && n <= b->max - b->n && n > b->cap - b->n)
+		(void)move_to(b, b->n + n);
 }
 
 uint8_t *

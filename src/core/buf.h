@@ -1,5 +1,6 @@
 /*
- * buf.h - owned bytes that grow up to a bound and are wiped when freed. Pure.
+ * buf.h - owned bytes that grow up to a bound and are wiped when freed; large ones go back to the
+ * kernel (pages.h). Pure.
  *
  * Writers do not check every put: a buffer that hit its bound, or for which memory was refused,
  * remembers it, takes nothing more, and says so in buf_check(). Nothing may leave a buffer
@@ -37,6 +38,8 @@ void buf_put_byte(struct buf *b, uint8_t c);
 void buf_put_u64(struct buf *b, uint64_t v);
 /* Room for n more bytes at the end, counted as content; NULL when they do not fit. */
 uint8_t *buf_grow(struct buf *b, size_t n);
+/* Memory for n more bytes, no more than that; what cannot be had is noticed by the next put. */
+void buf_reserve(struct buf *b, size_t n);
 /* Drops the first n bytes (n <= b->n); the rest moves to the front. */
 void buf_drop(struct buf *b, size_t n);
 /* Cuts the content to n bytes (n <= b->n). */

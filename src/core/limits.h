@@ -16,6 +16,7 @@
 #define TARGET_MAX_BYTES    8192
 #define BODY_MAX_BYTES	    (20u << 20)
 #define CHUNK_EXT_MAX_BYTES 1024	/* chunk extensions carry nothing for us */
+#define PARTS_MAX	    100		/* pictures, sounds and files of one request */
 #define REQUEST_ARENA_BYTES (64u << 20) /* validation and canonical form of one body */
 
 /* Answers. */

@@ -17,6 +17,7 @@
 	DEADLINE(gap_ms, UPSTREAM_GAP_MS)               \
 	DEADLINE(reasoning_first_byte_ms, 300000)       \
 	DEADLINE(reasoning_gap_ms, 120000)              \
+	DEADLINE(image_first_byte_ms, 180000)           \
 	DEADLINE(total_ms, UPSTREAM_TOTAL_MS)           \
 	DEADLINE(keep_alive_ms, 15000)
 

@@ -23,12 +23,14 @@ static void on_done(void *ctx, struct egress_call *c, enum egress_fault fault);
 
 static const struct egress_ops ops = { on_head, on_body, on_done };
 
-/* Reasoning models may think for minutes before they say a word (providers.md 2.5). */
+/* Reasoning models may think for minutes before they say a word, and so do those that draw. */
 static uint32_t
 first_byte_ms(const struct rq *rq)
 {
 	const struct deadlines *d = &rq->loop->gw->deadlines;
 
+	if (rq->model->kind != MODEL_CHAT)
+		return d->image_first_byte_ms;
 	return rq->model->reasoning ? d->reasoning_first_byte_ms : d->first_byte_ms;
 }
 
@@ -50,11 +52,36 @@ url_of(struct rq *rq)
 
 	buf_init(&b, 4096);
 	buf_put_str(&b, up->base_url);
-	up->provider->path(&b, rq->model, rq->stream);
+	rq->provider->path(&b, rq->model, rq->events);
 	if (!failed(buf_check(&b)))
 		url = arena_copy(&rq->arena, buf_span(&b));
 	buf_fini(&b);
 	return (const char *)url.p;
+}
+
+/* From here on the body lives in what is sent on: pictures are held once. */
+static void
+drop_request(struct rq *rq)
+{
+	request_fini(&rq->request);
+	rq->parsed = false;
+	rq->body = SPAN_NONE;
+	exchange_drop_body(rq->x);
+}
+
+/* The provider's words for the request; a second attempt finds them there. */
+static struct err
+encode(struct rq *rq)
+{
+	if (rq->called)
+		return OK;
+	buf_reserve(&rq->forward, rq->body.n + 1024);
+	rq->provider->encode(&rq->forward, &rq->request, rq->model, rq->adjusted);
+	TRY(buf_check(&rq->forward));
+	sha256_of(buf_span(&rq->forward), rq->fwd_sha256);
+	drop_request(rq);
+	rq->called = true;
+	return OK;
 }
 
 static enum rq_next
@@ -62,29 +89,25 @@ dial_upstream(struct rq *rq)
 {
 	const struct upstream *up = rq->upstream;
 	const char *fields[] = { (const char *)up->auth.p, "Content-Type: application/json",
-		rq->stream ? "Accept: text/event-stream" : "Accept: application/json",
-		up->provider->field, NULL };
+		rq->events ? "Accept: text/event-stream" : "Accept: application/json",
+		rq->provider->field, NULL };
 	struct egress_request r = { .url = url_of(rq),
 		.field = fields,
 		.connect_ms = rq->loop->gw->deadlines.connect_ms,
 		.first_byte_ms = first_byte_ms(rq),
 		/* Of a stream we watch the events: bytes of comments are no progress. */
-		.gap_ms = rq->stream ? first_byte_ms(rq) + gap_ms(rq) : gap_ms(rq),
+		.gap_ms = rq->events ? first_byte_ms(rq) + gap_ms(rq) : gap_ms(rq),
 		.total_ms = rq->loop->gw->deadlines.total_ms,
-		.never_pauses = !rq->stream,
+		.never_pauses = !rq->events,
 		.ops = &ops,
 		.ctx = rq };
 	struct err e;
 
 	if (r.url == NULL)
 		return rq_fail_err(rq, FAIL(NOMEM, "url"));
-	if (!rq->called)
-		up->provider->encode(&rq->forward, &rq->request, rq->model, rq->adjusted);
-	if (failed(e = buf_check(&rq->forward)))
+	if (failed(e = encode(rq)))
 		return rq_fail_err(rq, e);
 	r.body = buf_span(&rq->forward);
-	sha256_of(r.body, rq->fwd_sha256);
-	rq->called = true;
 	if (failed(e = egress_start(rq->loop->egress, &r, &rq->call)))
 		return rq_fail_err(rq, e);
 	rq->step = RQ_STEP_relay;
@@ -96,7 +119,7 @@ rq_step_dial(struct rq *rq)
 {
 	struct err e;
 
-	if (rq->upstream->provider != NULL)
+	if (rq->provider != NULL)
 		return dial_upstream(rq);
 	if (failed(e = echo_begin(&rq->echo, &rq->request, &rq->arena)))
 		return rq_fail_err(rq, e);
@@ -149,7 +172,7 @@ relay_ended(struct rq *rq)
 		return rq_fail(rq, 502, "upstream_error", "upstream_error",
 		    "The provider's answer is no event stream.");
 	}
-	if (rq->stream && !answer_finished(&rq->answer))
+	if (rq->events && !answer_finished(&rq->answer))
 		return rq_fail(rq, 502, "upstream_error", "upstream_error",
 		    "The provider closed the stream early.");
 	rq->step = RQ_STEP_sign;
@@ -159,7 +182,7 @@ relay_ended(struct rq *rq)
 enum rq_next
 rq_step_relay(struct rq *rq)
 {
-	if (rq->upstream->provider == NULL)
+	if (rq->provider == NULL)
 		return relay_echo(rq);
 	return rq->upstream_done ? relay_ended(rq) : RQ_WAIT;
 }
@@ -273,7 +296,7 @@ is_event_stream(struct span type)
 static bool
 streams(const struct rq *rq)
 {
-	return rq->stream && rq->upstream_status == 200 && !rq->no_events;
+	return rq->events && rq->upstream_status == 200 && !rq->no_events;
 }
 
 static void
@@ -288,11 +311,11 @@ on_head(void *ctx, struct egress_call *c, unsigned status)
 		rq->peer = *peer;
 		rq->has_peer = true;
 	}
-	rq->upstream_id = keep_field(rq, c, rq->upstream->provider->request_id_field);
-	rq->upstream_account = keep_field(rq, c, rq->upstream->provider->account_field);
+	rq->upstream_id = keep_field(rq, c, rq->provider->request_id_field);
+	rq->upstream_account = keep_field(rq, c, rq->provider->account_field);
 	rq->retry_after = keep_field(rq, c, "retry-after");
 	rq->retry_after_ms = keep_field(rq, c, "retry-after-ms");
-	rq->no_events = rq->stream && !is_event_stream(egress_field(c, "content-type"));
+	rq->no_events = rq->events && !is_event_stream(egress_field(c, "content-type"));
 	snprintf(text, sizeof(text), "%u", status);
 	metric_add(METRIC_UPSTREAM_REQUESTS, provider_name(rq->model->provider), text, 1);
 	if (status < 200) {
@@ -314,7 +337,7 @@ take_event(struct rq *rq, struct span data)
 	struct err e;
 
 	buf_init(&event, rq->out.max);
-	e = rq->upstream->provider->event(&rq->answer, data, &event, &state);
+	e = rq->provider->event(&rq->answer, data, &event, &state);
 	if (!failed(e) && failed(buf_check(&event)))
 		e = FAIL(NOMEM, "event");
 	if (!failed(e) && event.n > 0)
@@ -327,7 +350,7 @@ take_event(struct rq *rq, struct span data)
 		/* What was said before goes first: then this is no answer with a status any more. */
 		rq_flush(rq);
 		if (state != STREAM_FAILED || !rq_fail_upstream(rq, 200, data))
-			rq_fail_err(rq, e);
+			rq_fail_answer(rq, e);
 	}
 	return e;
 }
@@ -426,7 +449,7 @@ on_body(void *ctx, struct egress_call *c, struct span bytes)
 	struct rq *rq = ctx;
 	struct err e;
 
-	rq->paused = rq->stream && rq->head_sent && exchange_room(rq->x) == 0;
+	rq->paused = rq->events && rq->head_sent && exchange_room(rq->x) == 0;
 	if (rq->paused)
 		return false;
 	first_byte(rq);
@@ -438,8 +461,8 @@ on_body(void *ctx, struct egress_call *c, struct span bytes)
 		}
 		return true;
 	}
-	e = rq->stream ? take_events(rq, bytes) : take_body(rq, bytes);
-	if (!failed(e) && rq->stream)
+	e = rq->events ? take_events(rq, bytes) : take_body(rq, bytes);
+	if (!failed(e) && rq->events)
 		e = pay_stream(rq);
 	if (failed(e)) {
 		hang_up(rq);
@@ -515,6 +538,7 @@ on_done(void *ctx, struct egress_call *c, enum egress_fault fault)
 		return;
 	}
 	rq->upstream_done = true;
+	buf_fini(&rq->forward);
 	if (fault == EGRESS_NONE && streams(rq) && !rq->sentinel) {
 		if (failed(take_last_event(rq))) {
 			rq_run(rq);

@@ -93,6 +93,10 @@ put_model(struct buf *b, const struct model *m)
 	json_put_string(b, m->input_usd);
 	buf_put_str(b, ",\"output\":");
 	json_put_string(b, m->output_usd);
+	if (m->kind == MODEL_IMAGE_ENDPOINT) {
+		buf_put_str(b, ",\"per_image\":");
+		json_put_string(b, m->image_usd);
+	}
 	buf_put_str(b, "}}");
 }
 

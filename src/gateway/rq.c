@@ -70,11 +70,21 @@ rq_fail_err(struct rq *rq, struct err e)
 	    e.what == NULL ? "unknown" : e.what);
 }
 
+enum rq_next
+rq_fail_answer(struct rq *rq, struct err e)
+{
+	if (rq->answer.blocked)
+		return rq_fail(rq, 400, "invalid_request_error", "content_policy_violation",
+		    "A policy of the model's provider lets no such picture be made.");
+	return rq_fail_err(rq, e);
+}
+
 /* The key itself, of a line "Authorization: Bearer KEY", or another's, with its NUL. */
 static struct span
-key_of(const struct upstream *up)
+key_of(const struct rq *rq)
 {
-	struct span line = buf_span(&up->auth), prefix = span_str(up->provider->auth_prefix);
+	struct span line = buf_span(&rq->upstream->auth);
+	struct span prefix = span_str(rq->provider->auth_prefix);
 
 	return line.n > prefix.n ? span_cut(line, prefix.n, line.n - 1) : SPAN_NONE;
 }
@@ -87,13 +97,15 @@ rq_fail_upstream(struct rq *rq, unsigned status, struct span said)
 		.retry_after = rq->retry_after,
 		.retry_after_ms = rq->retry_after_ms,
 		.now_unix_s = clock_unix_s(),
-		.key = key_of(rq->upstream) };
+		.key = key_of(rq) };
 	struct upstream_error e;
 	struct span code, param;
 
 	upstream_error_read(&e, &in);
 	if (status == 200 && !e.read)
 		return false;
+	if (e.policy && rq->model->kind != MODEL_CHAT)
+		snprintf(e.code, sizeof(e.code), "content_policy_violation");
 	code = arena_copy(&rq->arena, span_str(e.code));
 	param = arena_copy(&rq->arena, span_str(e.param));
 	rq_fail(rq, e.status, e.type, code.n > 0 ? (const char *)code.p : NULL, "%s", e.message);
@@ -156,18 +168,43 @@ send_head(struct rq *rq, unsigned status, const char *content_type, uint64_t len
 	rq->head_sent = true;
 }
 
+static void
+open_stream(struct rq *rq)
+{
+	if (rq->head_sent)
+		return;
+	send_head(rq, 200, "text/event-stream; charset=utf-8", EXCHANGE_STREAM);
+	rq->streaming = true;
+	metric_add(METRIC_STREAMS_OPEN, NULL, NULL, 1);
+}
+
 void
 rq_flush(struct rq *rq)
 {
 	if (rq->x == NULL || rq->out.n == 0)
 		return;
-	if (!rq->head_sent) {
-		send_head(rq, 200, "text/event-stream; charset=utf-8", EXCHANGE_STREAM);
-		rq->streaming = true;
-		metric_add(METRIC_STREAMS_OPEN, NULL, NULL, 1);
-	}
+	open_stream(rq);
 	exchange_write(rq->x, buf_span(&rq->out));
 	buf_clear(&rq->out);
+}
+
+bool
+rq_send(struct rq *rq)
+{
+	size_t room;
+
+	open_stream(rq);
+	while (rq->out_at < rq->out.n && (room = exchange_room(rq->x)) > 0) {
+		size_t left = rq->out.n - rq->out_at, n = left < room ? left : room;
+
+		exchange_write(rq->x, span_cut(buf_span(&rq->out), rq->out_at, rq->out_at + n));
+		rq->out_at += n;
+	}
+	if (rq->out_at < rq->out.n)
+		return false;
+	buf_fini(&rq->out); /* the connection has it */
+	rq->out_at = 0;
+	return true;
 }
 
 void
@@ -178,11 +215,9 @@ rq_keep_alive(struct rq *rq)
 }
 
 void
-rq_send_body(struct rq *rq, unsigned status, struct span body)
+rq_open_body(struct rq *rq, unsigned status)
 {
-	send_head(rq, status, "application/json", body.n);
-	exchange_write(rq->x, body);
-	exchange_end(rq->x);
+	send_head(rq, status, "application/json", rq->out.n);
 }
 
 /* --- steps --- */
@@ -263,8 +298,9 @@ hash_request(struct rq *rq)
 	struct err e;
 
 	arena_init(&scratch, REQUEST_ARENA_BYTES);
-	/* Escaping makes six bytes of one at most. */
+	/* Escaping makes six bytes of one at most; of most, and of pictures, it makes nothing. */
 	buf_init(&text, 6 * (size_t)BODY_MAX_BYTES + 4096);
+	buf_reserve(&text, rq->body.n + 256);
 	e = canonical_put(&text,
 	    rq->endpoint == ENDPOINT_CHAT ? CANONICAL_CHAT : CANONICAL_COMPLETION, &rq->request.doc,
 	    &scratch);
@@ -273,6 +309,18 @@ hash_request(struct rq *rq)
 	buf_fini(&text);
 	arena_fini(&scratch);
 	return e;
+}
+
+static bool
+admitted_by(struct rq *rq, struct refusal *no)
+{
+	const struct provider *provider = rq->provider;
+
+	if (!parts_fit(&rq->request.parts, rq->model, provider != NULL && provider->fetches, no))
+		return false;
+	if (provider == NULL)
+		return echo_admit(&rq->request, &rq->adjusted, no);
+	return provider->admit(&rq->request, rq->model, &rq->adjusted, no);
 }
 
 static enum rq_next
@@ -289,9 +337,8 @@ find_model(struct rq *rq)
 		return RQ_MORE;
 	}
 	rq->upstream = &rq->loop->gw->upstream[rq->model->provider];
-	if (rq->upstream->provider == NULL
-		? echo_admit(&rq->request, &rq->adjusted, &no)
-		: rq->upstream->provider->admit(&rq->request, rq->model, &rq->adjusted, &no))
+	rq->provider = provider_for(rq->model);
+	if (admitted_by(rq, &no))
 		return RQ_WAIT;
 	failure_from_refusal(&rq->failure, &no);
 	rq->failure.param = (const char *)arena_copy(&rq->arena, span_str(no.param)).p;
@@ -317,8 +364,8 @@ grant(struct rq *rq)
 		return rq_fail_err(rq, FAIL(BUSY, "the signing queue is full"));
 	rng_uuid(uuid);
 	answer_init(&rq->answer, &rq->request, uuid, clock_unix_s());
-	if (rq->upstream->provider != NULL && rq->upstream->provider->begin != NULL)
-		rq->upstream->provider->begin(&rq->answer, &rq->request, rq->model);
+	if (rq->provider != NULL && rq->provider->begin != NULL)
+		rq->provider->begin(&rq->answer, &rq->request, rq->model);
 	/* The receipt may be written after the client, and with it the body, is gone. */
 	model = arena_copy(&rq->arena, rq->answer.model);
 	if (model.p == NULL || (rq->res = sha256_new()) == NULL || (rq->up = sha256_new()) == NULL)
@@ -328,6 +375,9 @@ grant(struct rq *rq)
 	if (rq->model_name.p == NULL)
 		return rq_fail_err(rq, FAIL(NOMEM, "request"));
 	rq->stream = rq->request.stream;
+	rq->events = rq->stream && rq->provider != NULL && !rq->provider->never_streams;
+	if (rq->model->kind != MODEL_CHAT) /* interfaces.md 13: a picture is one event */
+		sse_init(&rq->sse, ANSWER_MAX_BYTES);
 	rq->admitted = true;
 	rq->admitted_us = clock_monotonic_us();
 	rq->step = RQ_STEP_dial;
@@ -374,7 +424,7 @@ log_line(struct rq *rq)
 		LOG_TEXT("error", span_str(rq->failure.code == NULL ? "" : rq->failure.code)),
 		LOG_NUMBER("prompt_tokens", rq->answer.prompt_tokens),
 		LOG_NUMBER("completion_tokens", rq->answer.completion_tokens),
-		LOG_NUMBER("bytes_in", rq->body.n),
+		LOG_NUMBER("bytes_in", rq->body_bytes),
 		LOG_NUMBER("bytes_out", rq->res == NULL ? 0 : sha256_count(rq->res)),
 		LOG_NUMBER("t_admit", (rq->admitted_us - rq->began_us) / 1000),
 		LOG_NUMBER("t_first_byte", (rq->first_byte_us - rq->began_us) / 1000),
@@ -526,6 +576,7 @@ void
 rq_on_body(struct rq *rq, struct span body)
 {
 	rq->body = body;
+	rq->body_bytes = body.n;
 	rq->step = RQ_STEP_admit;
 	rq_run(rq);
 }
@@ -544,7 +595,7 @@ rq_on_room(struct rq *rq)
 {
 	if (rq->call != NULL)
 		egress_resume(rq->call);
-	else if (rq->step == RQ_STEP_relay)
+	else if (rq->step == RQ_STEP_relay || rq->step == RQ_STEP_deliver)
 		rq_run(rq);
 }
 

@@ -55,7 +55,8 @@ struct rq {
 	size_t budget; /* taken of the common one, for what is held of the provider's answer */
 
 	/* What was asked. */
-	struct span body;     /* borrowed from the exchange */
+	struct span body; /* borrowed from the exchange, until drop_request() */
+	size_t body_bytes;
 	bool unsigned_answer; /* TEE-Signature: none */
 	struct span nonce;    /* TEE-Nonce; .p NULL: none */
 	bool parsed;
@@ -68,7 +69,9 @@ struct rq {
 
 	/* What was sent on, and what came. */
 	const struct upstream *upstream;
-	struct buf forward; /* body sent to the provider */
+	const struct provider *provider; /* NULL: the model answers in the gateway itself */
+	bool events;			 /* the provider's answer is due as a stream */
+	struct buf forward;		 /* body sent to the provider */
 	uint8_t fwd_sha256[SHA256_LEN];
 	struct egress_call *call;
 	bool called, retried, upstream_done, sentinel;
@@ -90,6 +93,7 @@ struct rq {
 	/* What goes out: hashed as it enters `out`, sent in order. */
 	struct answer answer;
 	struct buf out;
+	size_t out_at; /* bytes of it that rq_send() gave away */
 	struct sha256 *res;
 	uint8_t output_hash[KECCAK_LEN];
 	uint64_t timestamp_unix_s;
@@ -99,6 +103,7 @@ struct rq {
 	struct key_ticket *ticket;
 	enum receipt_outcome outcome;
 	bool ended;		/* tee fields or the error are in line */
+	bool delivered;		/* every byte was given to the connection */
 	struct buf jws;		/* the receipt; empty when it could not be had */
 	struct failure failure; /* status 0: none */
 
@@ -124,6 +129,9 @@ enum rq_next rq_fail(struct rq *rq, unsigned status, const char *type, const cha
 /* The one table from error codes to answers. */
 enum rq_next rq_fail_err(struct rq *rq, struct err e);
 
+/* What the provider answered is no answer: why, e says, or a policy of the provider's (E2). */
+enum rq_next rq_fail_answer(struct rq *rq, struct err e);
+
 /*
  * What the provider said in place of an answer (status 200: inside one), as an answer of ours.
  * False, and nothing is noted, when the status is 200 and the body says nothing about a failure.
@@ -140,8 +148,13 @@ void rq_flush(struct rq *rq);
 /* A comment into a stream that has begun: something for the client to hear, and content. */
 void rq_keep_alive(struct rq *rq);
 
-/* Sends a whole body with its head. */
-void rq_send_body(struct rq *rq, unsigned status, struct span body);
+/* The head of a body that is in line, whole; rq_send() then sends it. */
+void rq_open_body(struct rq *rq, unsigned status);
+/*
+ * Gives the last bytes in line to the client, as many as there is room for, after the head of a
+ * stream if none was sent. True: all of them; else again from rq_on_room().
+ */
+bool rq_send(struct rq *rq);
 
 /* Steps that have files of their own. */
 enum rq_next rq_step_dial(struct rq *rq); /* relay.c */

@@ -12,11 +12,28 @@
 static struct err
 write_body(struct rq *rq, struct buf *b)
 {
+	buf_clear(b);
 	rq->answer.created_unix_s = rq->timestamp_unix_s;
-	if (rq->upstream->provider != NULL)
-		return rq->upstream->provider->body(&rq->answer, buf_span(&rq->upstream_body), b);
-	echo_body(&rq->echo, &rq->answer, b);
-	return OK;
+	if (rq->provider != NULL)
+		TRY(rq->provider->body(&rq->answer, buf_span(&rq->upstream_body), b));
+	else
+		echo_body(&rq->echo, &rq->answer, b);
+	return buf_check(b);
+}
+
+/* What a provider that never streams has to say before the final chunk of a stream. */
+static struct err
+queue_events(struct rq *rq)
+{
+	struct buf b;
+	struct err e;
+
+	buf_init(&b, rq->out.max);
+	e = rq->provider->body(&rq->answer, buf_span(&rq->upstream_body), &b);
+	if (!failed(e) && !failed(e = buf_check(&b)))
+		rq_queue(rq, buf_span(&b));
+	buf_fini(&b);
+	return e;
 }
 
 static void
@@ -42,13 +59,12 @@ rq_step_sign(struct rq *rq)
 	struct err e = OK;
 
 	rq->timestamp_unix_s = clock_unix_s();
-	if (!rq->stream) {
-		buf_clear(&rq->out);
+	if (!rq->stream)
 		e = write_body(rq, &rq->out);
-		if (!failed(e))
-			e = buf_check(&rq->out);
-		if (!failed(e))
-			buf_fini(&rq->upstream_body); /* up to 64 MiB: what counts is in line */
+	else if (!rq->events && rq->provider != NULL)
+		e = queue_events(rq);
+	if (!failed(e) && !rq->events) {
+		buf_fini(&rq->upstream_body); /* up to 64 MiB: what counts is in line */
 		/* That may have taken long, and the key holder signs no time of the past (K3). */
 		if (clock_unix_s() > rq->timestamp_unix_s + 1)
 			rq->timestamp_unix_s = clock_unix_s();
@@ -57,10 +73,10 @@ rq_step_sign(struct rq *rq)
 		e = answer_output_hash(&rq->answer, rq->output_hash);
 	if (failed(e)) {
 		buf_clear(&rq->out);
-		if (e.code == ERR_UPSTREAM && !rq->stream &&
+		if (e.code == ERR_UPSTREAM && !rq->events && !rq->answer.blocked &&
 		    rq_fail_upstream(rq, 200, buf_span(&rq->upstream_body)))
 			return RQ_MORE;
-		return rq_fail_err(rq, e);
+		return rq_fail_answer(rq, e);
 	}
 	rq->has_output_hash = true;
 	rq->outcome = RECEIPT_COMPLETE;
@@ -73,40 +89,38 @@ rq_step_sign(struct rq *rq)
 	return RQ_WAIT;
 }
 
-/* What the receipt covers last: tee fields, or the error. Into line, hashed. */
+/* What the receipt covers last: tee fields, or the error. Into line, hashed where it stands. */
 static void
 queue_ending(struct rq *rq)
 {
 	struct tee_fields tee = { .timestamp_unix_s = rq->timestamp_unix_s,
 		.tee_id = rq->loop->gw->id.tee_id };
-	struct buf b;
+	struct buf *b = &rq->out;
+	size_t from = b->n;
 
-	buf_init(&b, rq->out.max);
 	memcpy(tee.request_hash, rq->request_hash, KECCAK_LEN);
 	memcpy(tee.output_hash, rq->output_hash, KECCAK_LEN);
 	if (rq->has_signature)
 		tee.signature = span_of(rq->signature, sizeof(rq->signature));
 	if (rq->outcome == RECEIPT_COMPLETE && rq->stream) {
-		answer_put_final(&rq->answer, &b, &tee);
+		answer_put_final(&rq->answer, b, &tee);
+		buf_fini(&rq->answer.pictures); /* they are in line */
 	} else if (rq->outcome == RECEIPT_COMPLETE) {
-		/* The body is in line, not hashed yet: it is now, as a whole, and not moved. */
-		sha256_update(rq->res, buf_span(&rq->out));
-		answer_put_tee(&b, &tee);
-		buf_put_byte(&b, '}');
+		from = 0; /* the body is in line, not hashed yet: it is now, as a whole */
+		answer_put_tee(b, &tee);
+		buf_put_byte(b, '}');
 	} else if (rq->head_sent) {
-		buf_put_str(&b, "data: ");
-		failure_put_open(&b, &rq->failure);
-		buf_put_str(&b, ",\"id\":\"");
-		buf_put_str(&b, rq->answer.id);
-		buf_put_byte(&b, '"');
+		buf_put_str(b, "data: ");
+		failure_put_open(b, &rq->failure);
+		buf_put_str(b, ",\"id\":\"");
+		buf_put_str(b, rq->answer.id);
+		buf_put_byte(b, '"');
 	} else {
-		buf_clear(&rq->out);
-		failure_put(&b, &rq->failure);
+		buf_clear(b);
+		from = 0;
+		failure_put(b, &rq->failure);
 	}
-	if (b.over)
-		rq->out.over = true;
-	rq_queue(rq, buf_span(&b));
-	buf_fini(&b);
+	sha256_update(rq->res, span_cut(buf_span(b), from, b->n));
 }
 
 static unsigned
@@ -138,7 +152,7 @@ static void
 put_members(struct rq *rq, struct buf *b)
 {
 	const struct gateway *gw = rq->loop->gw;
-	bool upstream = rq->upstream->provider != NULL && rq->called;
+	bool upstream = rq->provider != NULL && rq->called;
 	uint8_t res[SHA256_LEN], up[SHA256_LEN];
 	struct span adjusted[PARAM_COUNT];
 	struct buf finish, usage;
@@ -177,7 +191,7 @@ put_members(struct rq *rq, struct buf *b)
 	}
 	if (rq->answer.served_model[0] != '\0')
 		r.served_model = span_str(rq->answer.served_model);
-	else if (rq->upstream->provider == NULL)
+	else if (rq->provider == NULL)
 		r.served_model = rq->model->name;
 	for (enum param p = 0; p < PARAM_COUNT; p++)
 		if (rq->adjusted & UINT64_C(1) << p)
@@ -241,42 +255,37 @@ rq_step_seal(struct rq *rq)
 	return RQ_MORE;
 }
 
-/* The rest of a stream: its receipt as the last member, and the sentinel (R5). */
-static void
-deliver_stream(struct rq *rq)
+/*
+ * The rest of a stream: its receipt as the last member, and the sentinel (R5). False: there is no
+ * receipt, hence no end, and the client must see that this is not an answer.
+ */
+static bool
+end_stream(struct rq *rq)
 {
-	static const struct span done = SPAN_LIT("data: [DONE]\n\n");
-
-	if (rq->jws.n == 0) {
-		/* No receipt, no end: the client must see that this is not an answer. */
-		exchange_abort(rq->x);
-		return;
-	}
-	rq_flush(rq);
-	exchange_write(rq->x, SPAN_LIT(",\"tee_receipt\":\""));
-	exchange_write(rq->x, buf_span(&rq->jws));
-	exchange_write(rq->x, SPAN_LIT("\"}\n\n"));
+	if (rq->jws.n == 0)
+		return false;
+	buf_put_str(&rq->out, ",\"tee_receipt\":\"");
+	buf_put(&rq->out, buf_span(&rq->jws));
+	buf_put_str(&rq->out, "\"}\n\n");
 	if (rq->outcome == RECEIPT_COMPLETE)
-		exchange_write(rq->x, done);
-	exchange_end(rq->x);
+		buf_put_str(&rq->out, "data: [DONE]\n\n");
+	return !rq->out.over;
 }
 
+/* The body that is in line, or the refusal of a request that was not admitted. */
 static void
-deliver_body(struct rq *rq)
+begin_body(struct rq *rq)
 {
-	struct buf b;
-
-	buf_init(&b, 4096);
 	if (rq->admitted && rq->jws.n == 0) {
 		rq_fail_err(rq, FAIL(SYSTEM, "the receipt could not be signed"));
 		rq->outcome = RECEIPT_FAILED;
+		rq->step = RQ_STEP_deliver;
 	}
-	if (!rq->admitted || rq->jws.n == 0)
-		failure_put(&b, &rq->failure);
-	rq_send_body(rq, rq->failure.status != 0 ? rq->failure.status : 200,
-	    b.n > 0 ? buf_span(&b) : buf_span(&rq->out));
-	buf_fini(&rq->out); /* the connection has it */
-	buf_fini(&b);
+	if (!rq->admitted || rq->jws.n == 0) {
+		buf_clear(&rq->out);
+		failure_put(&rq->out, &rq->failure);
+	}
+	rq_open_body(rq, rq->failure.status != 0 ? rq->failure.status : 200);
 }
 
 enum rq_next
@@ -286,10 +295,22 @@ rq_step_deliver(struct rq *rq)
 		rq->step = RQ_STEP_finish;
 		return RQ_MORE;
 	}
-	rq->finishing = true;
-	if (rq->head_sent || (rq->stream && rq->outcome == RECEIPT_COMPLETE))
-		deliver_stream(rq);
-	else
-		deliver_body(rq);
-	return RQ_WAIT; /* for rq_on_gone() */
+	if (rq->delivered)
+		return RQ_WAIT; /* for rq_on_gone() */
+	if (!rq->finishing) {
+		rq->finishing = true;
+		if (!rq->head_sent && !(rq->stream && rq->outcome == RECEIPT_COMPLETE)) {
+			begin_body(rq);
+		} else if (!end_stream(rq)) {
+			rq->delivered = true;
+			exchange_abort(rq->x);
+			return RQ_WAIT;
+		}
+	}
+	/* The connection takes a little at a time, so that a large answer is held once. */
+	if (!rq_send(rq))
+		return RQ_WAIT; /* for rq_on_room() */
+	rq->delivered = true;
+	exchange_end(rq->x);
+	return RQ_WAIT;
 }

@@ -29,6 +29,12 @@ exchange_want_body(struct exchange *x, uint64_t max_bytes)
 }
 
 void
+exchange_drop_body(struct exchange *x)
+{
+	x->wire->drop_body(x);
+}
+
+void
 exchange_head(struct exchange *x, unsigned status, const struct http_field *field, size_t n_fields,
     uint64_t length)
 {

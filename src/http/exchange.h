@@ -54,7 +54,7 @@ struct exchange_ops {
 	 * exchange_want_body(). Returns the handler's own pointer for the later calls.
 	 */
 	void *(*on_head)(void *server, struct exchange *x, const struct http_head *head);
-	/* The whole body (also when empty); borrowed until on_gone. */
+	/* The whole body (also when empty); borrowed until on_gone or exchange_drop_body(). */
 	void (*on_body)(void *handler, struct span body);
 	/* There is room again (see exchange_room). */
 	void (*on_room)(void *handler);
@@ -80,6 +80,9 @@ struct exchange_ops {
 
 /* Reads the body, at most max_bytes (413 above), then calls on_body. Call inside on_head only. */
 void exchange_want_body(struct exchange *x, uint64_t max_bytes);
+
+/* The body is of no use any more: its memory is given back, and what was borrowed is gone. */
+void exchange_drop_body(struct exchange *x);
 
 /*
  * Begins the answer. `length`: bytes of the body, or EXCHANGE_STREAM when not known (chunked on

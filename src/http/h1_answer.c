@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "core/limits.h"
+#include "http/budget.h"
 
 static void
 kick(struct h1_exchange *x)
@@ -200,8 +201,20 @@ h1_want_body(struct exchange *base, uint64_t max_bytes)
 	x->body_max = max_bytes;
 }
 
+static void
+h1_drop_body(struct exchange *base)
+{
+	struct h1_exchange *x = (struct h1_exchange *)base;
+
+	assert(x->whole);
+	buf_fini(&x->body);
+	budget_give(x->body_charged);
+	x->body_charged = 0;
+}
+
 const struct wire_ops h1_wire = {
 	.want_body = h1_want_body,
+	.drop_body = h1_drop_body,
 	.head = h1_head,
 	.write = h1_write,
 	.end = h1_end,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/limits.h"
+#include "http/budget.h"
 
 enum {
 	ANSWER_FIELDS_MAX = 64,
@@ -200,8 +201,21 @@ h2_want_body(struct exchange *base, uint64_t max_bytes)
 	x->body_max = max_bytes;
 }
 
+static void
+h2_drop_body(struct exchange *base)
+{
+	struct h2_stream *x = (struct h2_stream *)base;
+	const size_t held = x->body.cap;
+
+	assert(x->whole);
+	buf_fini(&x->body);
+	budget_give(held);
+	x->charged -= held;
+}
+
 const struct wire_ops h2_wire = {
 	.want_body = h2_want_body,
+	.drop_body = h2_drop_body,
 	.head = h2_head,
 	.write = h2_write,
 	.end = h2_end,

@@ -17,6 +17,7 @@
 /* One for each function of exchange.h. */
 struct wire_ops {
 	void (*want_body)(struct exchange *x, uint64_t max_bytes);
+	void (*drop_body)(struct exchange *x);
 	void (*head)(struct exchange *x, unsigned status, const struct http_field *field,
 	    size_t n_fields, uint64_t length);
 	void (*write)(struct exchange *x, struct span bytes);

@@ -116,6 +116,80 @@ thinking_of(const struct entry *e, enum thinking *out)
 	return *out == THINKING_NONE ? FAIL(MALFORMED, "models: an unknown way of thinking") : OK;
 }
 
+static struct err
+kind_of(const struct entry *e, enum model_kind *out)
+{
+	static const char *const words[] = { [MODEL_CHAT] = "chat",
+		[MODEL_IMAGE_INLINE] = "image_inline",
+		[MODEL_IMAGE_ENDPOINT] = "image_endpoint" };
+	uint32_t at = json_get(&e->m->doc, e->at, "kind");
+
+	for (*out = MODEL_CHAT; *out <= MODEL_IMAGE_ENDPOINT; (*out)++)
+		if (json_is(&e->m->doc, at, words[*out]))
+			return OK;
+	return FAIL(REFUSED, "models: kind is not known to this build");
+}
+
+/* Tokens are the price of a chat, pictures that of an endpoint: either has its own, and no other. */
+static struct err
+prices_of(const struct entry *e, struct model *out)
+{
+	const struct json *doc = &e->m->doc;
+	uint32_t image = json_get(doc, e->at, "per_image_usd");
+	uint32_t in = json_get(doc, e->at, "input_usd_per_token");
+	uint32_t output = json_get(doc, e->at, "output_usd_per_token");
+
+	out->input_usd = out->output_usd = SPAN_LIT("0");
+	if (out->kind == MODEL_IMAGE_ENDPOINT) {
+		if (in != JSON_NONE || output != JSON_NONE)
+			return FAIL(MALFORMED, "models: an image endpoint has no price of a token");
+		TRY(text_of(e, image, &out->image_usd));
+		return price_fits(out->image_usd)
+		    ? OK
+		    : FAIL(REFUSED, "models: price is no decimal text");
+	}
+	if (image != JSON_NONE)
+		return FAIL(MALFORMED, "models: only an image endpoint has a price of a picture");
+	TRY(text_of(e, in, &out->input_usd));
+	TRY(text_of(e, output, &out->output_usd));
+	return price_fits(out->input_usd) && price_fits(out->output_usd)
+	    ? OK
+	    : FAIL(REFUSED, "models: price is no decimal text");
+}
+
+/* {"image_url": tokens that one is at most, or null: nobody knows} */
+static struct err
+parts_of(const struct entry *e, struct model_part out[static PART_KINDS])
+{
+	static const char *const words[PART_KINDS] = {
+		[PART_IMAGE] = "image_url", [PART_AUDIO] = "input_audio", [PART_FILE] = "file"
+	};
+	const struct json *doc = &e->m->doc;
+	uint32_t parts = json_get(doc, e->at, "parts");
+	uint64_t tokens;
+
+	if (parts == JSON_NONE)
+		return OK;
+	if (json_type(doc, parts) != JSON_OBJECT)
+		return FAIL(MALFORMED, "models: parts is no object");
+	for (uint32_t c = json_first(doc, parts); c != JSON_NONE; c = json_after(doc, parts, c)) {
+		enum part_kind k = 0;
+
+		while (k < PART_KINDS && !json_is(doc, c, words[k]))
+			k++;
+		if (k == PART_KINDS)
+			return FAIL(MALFORMED, "models: unknown kind of part");
+		out[k].taken = true;
+		if (json_type(doc, c + 1) == JSON_NULL)
+			continue;
+		if (!json_u64(doc, c + 1, 1000000, &tokens) || tokens == 0)
+			return FAIL(
+			    MALFORMED, "models: tokens of a part are 1 to 1000000, or null");
+		out[k].max_tokens = (uint32_t)tokens;
+	}
+	return OK;
+}
+
 /* A year, a month or a day: vendors announce with more or less precision. */
 static struct err
 retired_of(const struct entry *e, struct span *out)
@@ -141,7 +215,8 @@ members_known(const struct entry *e)
 	static const char *const known[] = { "name", "aliases", "provider", "api_name", "kind",
 		"input_usd_per_token", "output_usd_per_token", "fixed_sampling", "no_stop",
 		"no_penalties", "reasoning", "verbosity", "reasoning_effort", "one_sampling",
-		"structured_output", "no_forced_tools", "no_prefill", "thinking", "retired" };
+		"structured_output", "no_forced_tools", "no_prefill", "thinking", "retired",
+		"per_image_usd", "parts" };
 	const struct json *doc = &e->m->doc;
 
 	for (uint32_t c = json_first(doc, e->at); c != JSON_NONE; c = json_after(doc, e->at, c)) {
@@ -168,8 +243,9 @@ entry_read(const struct entry *e, struct model *out)
 	TRY(text_of(e, json_get(doc, e->at, "name"), &out->name));
 	TRY(text_of(e, json_get(doc, e->at, "provider"), &provider));
 	TRY(text_of(e, json_get(doc, e->at, "api_name"), &out->api_name));
-	TRY(text_of(e, json_get(doc, e->at, "input_usd_per_token"), &out->input_usd));
-	TRY(text_of(e, json_get(doc, e->at, "output_usd_per_token"), &out->output_usd));
+	TRY(kind_of(e, &out->kind));
+	TRY(prices_of(e, out));
+	TRY(parts_of(e, out->part));
 	TRY(list_of(e, "aliases", out->alias, 4, &out->n_aliases));
 	TRY(list_of(e, "reasoning_effort", out->effort, 8, &out->n_efforts));
 	TRY(flag_of(e, "fixed_sampling", &out->fixed_sampling));
@@ -188,16 +264,16 @@ entry_read(const struct entry *e, struct model *out)
 	if (p == PROVIDER_COUNT || p == PROVIDER_ECHO)
 		return FAIL(REFUSED, "models: provider is not known to this build");
 	out->provider = (enum provider_id)p;
-	if (!json_is(doc, json_get(doc, e->at, "kind"), "chat"))
-		return FAIL(REFUSED, "models: kind is not \"chat\"");
+	if ((out->kind == MODEL_IMAGE_INLINE && out->provider != PROVIDER_GOOGLE) ||
+	    (out->kind == MODEL_IMAGE_ENDPOINT && out->provider != PROVIDER_XAI &&
+		out->provider != PROVIDER_BYTEDANCE))
+		return FAIL(REFUSED, "models: this provider has no such kind of model");
 	if (!name_fits(out->name) || out->api_name.n == 0 || out->api_name.n > MODEL_NAME_MAX)
 		return FAIL(REFUSED, "models: name is not 1-64 lower-case bytes without '/'");
 	for (size_t i = 0; i < out->n_aliases; i++)
 		if (!name_fits(out->alias[i]))
 			return FAIL(
 			    REFUSED, "models: alias is not 1-64 lower-case bytes without '/'");
-	if (!price_fits(out->input_usd) || !price_fits(out->output_usd))
-		return FAIL(REFUSED, "models: price is no decimal text");
 	return OK;
 }
 

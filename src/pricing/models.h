@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "codec/json.h"
 #include "core/arena.h"
@@ -39,13 +40,31 @@ enum thinking {
 	THINKING_LEVEL,	   /* a word (Gemini 3) */
 };
 
+/* What kind of API a model has. */
+enum model_kind {
+	MODEL_CHAT,	      /* it answers in text */
+	MODEL_IMAGE_INLINE,   /* in text and pictures */
+	MODEL_IMAGE_ENDPOINT, /* in pictures, by an API of their own, at a price for each */
+};
+
+/* Content parts that are no text. */
+enum part_kind { PART_IMAGE, PART_AUDIO, PART_FILE, PART_KINDS };
+
+struct model_part {
+	bool taken;
+	uint32_t max_tokens; /* the most that one can be (M2); 0: nobody knows */
+};
+
 struct model {
 	struct span name;
 	struct span alias[4];
 	size_t n_aliases;
 	enum provider_id provider;
-	struct span api_name;		   /* what the provider calls it */
+	struct span api_name; /* what the provider calls it */
+	enum model_kind kind;
 	struct span input_usd, output_usd; /* USD per token, decimal text */
+	struct span image_usd;		   /* USD per picture, of MODEL_IMAGE_ENDPOINT only */
+	struct model_part part[PART_KINDS];
 	/* Upstream refuses sampling parameters other than their defaults: they are left out (C3). */
 	bool fixed_sampling;
 	bool no_stop;	   /* refuses `stop` */

@@ -6,7 +6,11 @@
 #include "codec/hex.h"
 #include "core/limits.h"
 
-enum { USAGE_MAX_BYTES = 4096, EXTRA_MAX_BYTES = 16384 };
+enum {
+	USAGE_MAX_BYTES = 4096,
+	EXTRA_MAX_BYTES = 16384,
+	PICTURES_MAX_BYTES = ANSWER_MAX_BYTES + PICTURES_MAX * 128,
+};
 
 static const char *const names[] = {
 	[FINISH_NONE] = "",
@@ -46,6 +50,7 @@ answer_init(struct answer *a, const struct request *rq, const char *uuid, uint64
 	output_init(&a->output);
 	buf_init(&a->usage, USAGE_MAX_BYTES);
 	buf_init(&a->extra, EXTRA_MAX_BYTES);
+	buf_init(&a->pictures, PICTURES_MAX_BYTES);
 }
 
 void
@@ -54,6 +59,7 @@ answer_fini(struct answer *a)
 	output_fini(&a->output);
 	buf_fini(&a->usage);
 	buf_fini(&a->extra);
+	buf_fini(&a->pictures);
 	buf_fini(&a->pieces.text);
 	buf_fini(&a->pieces.reasoning);
 	buf_fini(&a->pieces.refusal);
@@ -249,6 +255,10 @@ answer_put_final(struct answer *a, struct buf *b, const struct tee_fields *f)
 {
 	bool chat = a->endpoint == ENDPOINT_CHAT;
 
+	if (a->pictures.over)
+		b->over = true;
+	if (a->pictures.n > 0)
+		buf_reserve(b, a->pictures.n + 8192);
 	buf_put_str(b, "data: ");
 	put_opening(a, b, chat ? "chat.completion.chunk" : "text_completion");
 	buf_put_byte(b, ',');
@@ -259,7 +269,13 @@ answer_put_final(struct answer *a, struct buf *b, const struct tee_fields *f)
 			buf_put_byte(b, ',');
 		if (chat) {
 			put_index(b, i);
-			buf_put_str(b, ",\"delta\":{}");
+			buf_put_str(b, ",\"delta\":{");
+			if (i == 0 && a->pictures.n > 0) {
+				buf_put_str(b, "\"images\":[");
+				buf_put(b, buf_span(&a->pictures));
+				buf_put_byte(b, ']');
+			}
+			buf_put_byte(b, '}');
 		} else {
 			buf_put_str(b, "{\"text\":\"\",\"index\":");
 			buf_put_u64(b, i);
@@ -311,16 +327,36 @@ answer_put_text_body(struct answer *a, struct buf *b, const struct span *inner)
 }
 
 void
-answer_put_message_body(struct answer *a, struct buf *b, struct span members)
+answer_open_message(struct answer *a, struct buf *b)
 {
 	put_opening(a, b, "chat.completion");
 	buf_put_str(b, ",\"choices\":[");
 	put_index(b, 0);
 	buf_put_str(b, ",\"message\":{\"role\":\"assistant\",");
-	buf_put(b, members);
+}
+
+void
+answer_close_message(struct answer *a, struct buf *b)
+{
 	buf_put_str(b, "},\"logprobs\":null,\"finish_reason\":");
 	put_finish(b, a->finish[0]);
 	buf_put_str(b, "}],\"usage\":");
 	answer_put_usage(a, b);
 	buf_put_byte(b, ',');
+}
+
+void
+answer_put_picture(struct buf *b, const struct picture *picture)
+{
+	buf_put_str(b, "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:");
+	buf_put(b, picture->mime);
+	buf_put_str(b, ";base64,");
+	buf_put(b, picture->data);
+	buf_put_str(b, "\"}");
+	if (picture->signature.n > 0) {
+		buf_put_str(b, ",\"extra_content\":{\"google\":{\"thought_signature\":\"");
+		buf_put(b, picture->signature);
+		buf_put_str(b, "\"}}");
+	}
+	buf_put_byte(b, '}');
 }

@@ -33,13 +33,18 @@ const char *finish_name(enum finish f);
 /* A provider's word; words we do not know count as stop (providers.md 15). */
 enum finish finish_of(const struct json *doc, uint32_t at);
 
-enum { ANSWER_ID_MAX = 48, ANSWER_CHOICES_MAX = 128, SERVED_MODEL_MAX = 128 };
+enum { ANSWER_ID_MAX = 48, ANSWER_CHOICES_MAX = 128, SERVED_MODEL_MAX = 128, PICTURES_MAX = 16 };
 
 /* Token counts as every provider's are reported to clients (providers.md 13). */
 struct counts {
 	uint64_t prompt, completion; /* with cached tokens, with reasoning */
 	uint64_t cached, cache_write, reasoning;
 	bool has_prompt, has_completion; /* the provider has said */
+};
+
+/* A picture: its media type, and as JSON string content base64 and Google's thought signature. */
+struct picture {
+	struct span mime, data, signature; /* .n 0: none */
 };
 
 /* An answer whose provider speaks another wire format, as far as it came. See pieces.h. */
@@ -49,6 +54,7 @@ struct pieces {
 	uint32_t n_calls;
 	bool arguments; /* the latest call has had some */
 	struct counts counts;
+	struct picture picture[PICTURES_MAX]; /* of a whole body, which they borrow */
 };
 
 struct answer {
@@ -70,6 +76,11 @@ struct answer {
 	uint64_t output_bytes; /* UTF-8 bytes delivered, all choices (S4) */
 	char served_model[SERVED_MODEL_MAX + 1];
 	uint64_t prompt_tokens, completion_tokens; /* as delivered in usage */
+
+	unsigned n_pictures;
+	struct buf pictures; /* of a stream: entries of "images" for the final chunk (C9) */
+	bool wants_picture;  /* the model was asked for one */
+	bool blocked;	     /* a policy of the provider's let nothing through */
 
 	/* Of translated families only; what each remembers from event to event is its own. */
 	struct pieces pieces;
@@ -131,7 +142,14 @@ void answer_put_final(struct answer *a, struct buf *b, const struct tee_fields *
  * it open after a comma, for answer_put_tee() and the closing brace.
  */
 void answer_put_text_body(struct answer *a, struct buf *b, const struct span *inner);
-/* The same for one chat choice with `members` ("content" and what else a message has). */
-void answer_put_message_body(struct answer *a, struct buf *b, struct span members);
+/*
+ * The same for one chat choice: members of the message ("content" and what else it has) go between
+ * the two.
+ */
+void answer_open_message(struct answer *a, struct buf *b);
+void answer_close_message(struct answer *a, struct buf *b);
+
+/* An entry of a message's "images" (C9). */
+void answer_put_picture(struct buf *b, const struct picture *picture);
 
 #endif

@@ -21,7 +21,8 @@ static const uint64_t adjusts = PARAM_BIT(SEED) | PARAM_BIT(PRESENCE_PENALTY) |
 static const uint64_t refuses = PARAM_BIT(N) | PARAM_BIT(LOGPROBS) | PARAM_BIT(TOP_LOGPROBS) |
     PARAM_BIT(MODALITIES) | PARAM_BIT(AUDIO) | PARAM_BIT(PREDICTION) |
     PARAM_BIT(WEB_SEARCH_OPTIONS) | PARAM_BIT(SERVICE_TIER) | PARAM_BIT(PROMPT_CACHE_RETENTION) |
-    PARAM_BIT(BEST_OF) | PARAM_BIT(ECHO) | PARAM_BIT(SUFFIX);
+    PARAM_BIT(BEST_OF) | PARAM_BIT(ECHO) | PARAM_BIT(SUFFIX) | PARAM_BIT(IMAGE_CONFIG) |
+    PARAM_BIT(SIZE) | PARAM_BIT(WATERMARK);
 
 /* What becomes of the parameters that depend on each other, and on the model. */
 struct plan {
@@ -299,6 +300,7 @@ const struct provider provider_anthropic = {
 	.account_field = "anthropic-organization-id",
 	.path = anthropic_path,
 	.admit = anthropic_admit,
+	.fetches = true,
 	.begin = anthropic_begin,
 	.encode = anthropic_encode,
 	.event = anthropic_event,

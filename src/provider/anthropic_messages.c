@@ -139,58 +139,51 @@ put_text_block(struct turns *s, enum speaker who, uint32_t text, uint32_t part, 
 	put_text(s->t, final ? span_cut(inner, 0, said) : inner, part);
 }
 
-/* data:MIME;base64,DATA, of JSON string content. */
-static bool
-split_data(struct span url, struct span *mime, struct span *data)
+static void
+put_source(struct buf *b, const char *type, struct span mime, struct span data)
 {
-	size_t comma = span_find(url, SPAN_LIT(";base64,"), 0);
-
-	if (!span_starts(url, SPAN_LIT("data:")) || comma == SIZE_MAX)
-		return false;
-	*mime = span_cut(url, 5, comma);
-	*data = span_cut(url, comma + 8, url.n);
-	return true;
+	buf_put_str(b, "{\"type\":\"");
+	buf_put_str(b, type);
+	buf_put_str(b, "\",\"source\":{\"type\":\"base64\",\"media_type\":\"");
+	buf_put(b, mime);
+	buf_put_str(b, "\",\"data\":\"");
+	buf_put(b, data);
+	buf_put_str(b, "\"}");
 }
 
+/* A picture or a file that messages_check() found to be one. */
 static bool
-put_image(struct turns *s, uint32_t part, unsigned index)
+put_media(struct turns *s, uint32_t part, unsigned index)
 {
-	static const struct span kinds[] = { SPAN_LIT("image/jpeg"), SPAN_LIT("image/png"),
-		SPAN_LIT("image/gif"), SPAN_LIT("image/webp") };
 	const struct json *doc = s->t->doc;
-	uint32_t url = json_get(doc, json_get(doc, part, "image_url"), "url");
-	struct span mime = SPAN_NONE, data = SPAN_NONE, inner;
+	uint32_t name = json_get(doc, json_get(doc, part, "file"), "filename");
 	struct buf *b = s->t->b;
-	bool known = false;
+	const char *where, *want;
+	struct part found;
 	char member[48];
 
-	snprintf(member, sizeof(member), ".content[%u].image_url.url", index);
-	if (url == JSON_NONE || json_type(doc, url) != JSON_STRING)
-		return refuse_at(s, s->index, member, "must be a string");
-	inner = json_inner(doc, url);
-	if (split_data(inner, &mime, &data)) {
-		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-			known = known || span_eq(mime, kinds[i]);
-		if (!known)
-			return refuse_at(s, s->index, member,
-			    "must be a jpeg, png, gif or webp for this model's provider");
-	} else if (!span_starts(inner, SPAN_LIT("https://")) &&
-	    !span_starts(inner, SPAN_LIT("http://"))) {
+	if (!part_read(doc, part, &found, &where, &want))
+		return false;
+	if (found.kind == PART_FILE && !inner_is(found.mime, "application/pdf")) {
+		snprintf(member, sizeof(member), ".content[%u].file.file_data", index);
 		return refuse_at(
-		    s, s->index, member, "must be an http URL or data:MIME;base64,DATA");
+		    s, s->index, member, "must be an application/pdf for this model's provider");
 	}
 	open_block(s, USER);
-	buf_put_str(b, "{\"type\":\"image\",\"source\":{\"type\":");
-	if (known) {
-		buf_put_str(b, "\"base64\",\"media_type\":\"");
-		buf_put(b, mime);
-		buf_put_str(b, "\",\"data\":\"");
-		buf_put(b, data);
+	if (found.url.p != NULL) {
+		buf_put_str(b, "{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"");
+		buf_put(b, found.url);
+		buf_put_str(b, "\"}");
+	} else if (found.kind == PART_IMAGE) {
+		put_source(b, "image", found.mime, found.data);
 	} else {
-		buf_put_str(b, "\"url\",\"url\":\"");
-		buf_put(b, inner);
+		put_source(b, "document", SPAN_LIT("application/pdf"), found.data);
+		if (name != JSON_NONE && json_type(doc, name) == JSON_STRING) {
+			buf_put_str(b, ",\"title\":");
+			buf_put(b, json_raw(doc, name));
+		}
 	}
-	buf_put_str(b, "\"}}");
+	buf_put_byte(b, '}');
 	return true;
 }
 
@@ -210,19 +203,14 @@ put_content(struct turns *s, enum speaker who, uint32_t content, bool final)
 	     c = json_after(doc, content, c), index++) {
 		uint32_t type = json_get(doc, c, "type"), text = json_get(doc, c, "text");
 		bool last = final && json_after(doc, content, c) == JSON_NONE;
-		char member[48];
 
 		if (json_is(doc, type, "refusal"))
 			text = json_get(doc, c, "refusal");
 		if (text != JSON_NONE && json_type(doc, text) == JSON_STRING &&
 		    (json_is(doc, type, "text") || json_is(doc, type, "refusal"))) {
 			put_text_block(s, who, text, c, last);
-		} else if (who == USER && json_is(doc, type, "image_url")) {
-			if (!put_image(s, c, index))
-				return false;
-		} else {
-			snprintf(member, sizeof(member), ".content[%u].type", index);
-			return not_supported(s, member);
+		} else if (!put_media(s, c, index)) {
+			return false;
 		}
 	}
 	return true;

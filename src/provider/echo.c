@@ -31,9 +31,6 @@ echo_admit(const struct request *rq, uint64_t *adjusted, struct refusal *no)
 		refusal_name(name, json_inner(&rq->doc, rq->unknown));
 		return refuse(no, "unsupported_parameter", name, "Unknown parameter: %s.", name);
 	}
-	if (rq->parts_other_than_text)
-		return refuse(no, "unsupported_parameter", "messages",
-		    "messages: the model echo takes text parts only.");
 	*adjusted = rq->present & ignores;
 	return true;
 }

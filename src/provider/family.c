@@ -3,6 +3,7 @@
  * Source: providers.md 1, 7, 8, 9.
  */
 #include "provider/gemini.h"
+#include "provider/image.h"
 #include "provider/openai.h"
 #include "provider/openai_answer.h"
 
@@ -12,10 +13,11 @@
 	(PARAM_BIT(MODALITIES) | PARAM_BIT(AUDIO) | PARAM_BIT(PREDICTION) | \
 	    PARAM_BIT(WEB_SEARCH_OPTIONS) | PARAM_BIT(PROMPT_CACHE_RETENTION))
 
-#define FAMILY                                                                              \
-	.auth_prefix = "Authorization: Bearer ", .request_id_field = "x-request-id",        \
-	.account_field = "openai-organization", .path = openai_path, .admit = openai_admit, \
-	.begin = openai_begin, .encode = openai_encode, .event = openai_event, .body = openai_body
+#define FAMILY                                                                      \
+	.fetches = true, .auth_prefix = "Authorization: Bearer ",                   \
+	.request_id_field = "x-request-id", .account_field = "openai-organization", \
+	.path = openai_path, .admit = openai_admit, .begin = openai_begin,          \
+	.encode = openai_encode, .event = openai_event, .body = openai_body
 
 const struct provider provider_openai = {
 	FAMILY,
@@ -70,4 +72,12 @@ provider_of(enum provider_id id)
 	};
 
 	return table[id];
+}
+
+const struct provider *
+provider_for(const struct model *model)
+{
+	if (model->kind != MODEL_IMAGE_ENDPOINT)
+		return provider_of(model->provider);
+	return model->provider == PROVIDER_XAI ? &provider_xai_images : &provider_ark_images;
 }

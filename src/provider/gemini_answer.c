@@ -15,6 +15,7 @@ void
 gemini_begin(struct answer *a, const struct request *rq, const struct model *model)
 {
 	pieces_begin(a, !rq->stream);
+	a->wants_picture = model->kind == MODEL_IMAGE_INLINE;
 	a->gemini.one_call = (rq->present & PARAM_BIT(PARALLEL_TOOL_CALLS)) != 0;
 }
 
@@ -117,12 +118,36 @@ read_text(struct answer *a, const struct json *doc, uint32_t part, uint32_t text
 }
 
 static struct err
+read_picture(struct answer *a, const struct json *doc, uint32_t part, uint32_t at)
+{
+	uint32_t mime = json_get(doc, at, "mimeType"), data = json_get(doc, at, "data");
+	uint32_t sign = json_get(doc, part, "thoughtSignature");
+	struct picture picture;
+
+	if (!a->wants_picture)
+		return FAIL(UPSTREAM, "upstream: a picture from a model that was asked for text");
+	if (!is_text(doc, mime) || !is_text(doc, data))
+		return FAIL(UPSTREAM, "upstream: a picture that is none");
+	picture = (struct picture){ .data = json_inner(doc, data),
+		.mime = inner_picture_type(json_inner(doc, mime)) };
+	if (picture.mime.p == NULL || !inner_is_base64(picture.data))
+		return FAIL(UPSTREAM, "upstream: a picture that is none");
+	if (is_text(doc, sign))
+		picture.signature = json_inner(doc, sign);
+	return pieces_picture(a, &picture);
+}
+
+static struct err
 read_part(struct answer *a, const struct json *doc, uint32_t part, struct buf *b)
 {
+	uint32_t inside = json_get(doc, part, "inlineData");
 	uint32_t text = json_get(doc, part, "text"), call = json_get(doc, part, "functionCall");
 
-	if (json_get(doc, part, "inlineData") != JSON_NONE)
-		return FAIL(UPSTREAM, "upstream: a picture from a model that was asked for text");
+	/* Sketches on the way to the picture are thoughts. */
+	if (inside != JSON_NONE && is_true(doc, json_get(doc, part, "thought")))
+		return OK;
+	if (inside != JSON_NONE)
+		return read_picture(a, doc, part, inside);
 	if (call != JSON_NONE && json_type(doc, call) == JSON_OBJECT)
 		return read_call(a, doc, part, call, b);
 	if (!is_text(doc, text))
@@ -192,12 +217,17 @@ finish(struct answer *a, struct buf *b, enum ending ending)
 		pieces_finish(a, b, FINISH_LENGTH);
 		return OK;
 	case END_FILTER:
+		/* E2: a policy that lets no picture through is an error, and costs nothing. */
+		if (a->wants_picture && a->n_pictures == 0 && a->output_bytes == 0) {
+			a->blocked = true;
+			return FAIL(UPSTREAM, "upstream: a policy let no picture through");
+		}
 		pieces_finish(a, b, FINISH_CONTENT_FILTER);
 		return OK;
 	case END_PICTURE:
 		break;
 	}
-	return FAIL(UPSTREAM, "upstream: it speaks of pictures that nobody asked for");
+	return FAIL(UPSTREAM, "upstream: it made no picture");
 }
 
 /* --- counts (providers.md 6.9, 13) --- */

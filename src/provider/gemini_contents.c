@@ -30,28 +30,6 @@ cannot(struct place *at, const char *code, const char *member, unsigned index, c
 }
 
 static bool
-content_check(struct place *at, uint32_t content)
-{
-	struct inline_data bytes;
-	unsigned index = 0;
-
-	if (content == JSON_NONE || json_type(at->doc, content) != JSON_ARRAY)
-		return true;
-	for (uint32_t c = json_first(at->doc, content); c != JSON_NONE;
-	     c = json_after(at->doc, content, c), index++) {
-		uint32_t type = json_get(at->doc, c, "type");
-
-		if (json_is(at->doc, type, "text") || json_is(at->doc, type, "refusal"))
-			continue;
-		if (!gemini_inline_of(at->doc, c, &at->scratch, &bytes))
-			return cannot(at, "invalid_value", "content", index, "",
-			    "this provider takes images and files as base64 data: URIs and audio "
-			    "as wav or mp3; the gateway fetches nothing");
-	}
-	return true;
-}
-
-static bool
 calls_check(struct place *at, const struct gemini_calls *calls)
 {
 	struct span args;
@@ -64,6 +42,27 @@ calls_check(struct place *at, const struct gemini_calls *calls)
 			return cannot(at, "invalid_value", "tool_calls", i, ".function.arguments",
 			    "the text must be the JSON of an object");
 	}
+	return true;
+}
+
+/* Pictures that the model made in an earlier turn. */
+static bool
+made_check(struct place *at, uint32_t images)
+{
+	const char *where, *want;
+	struct part found;
+	unsigned index = 0;
+
+	if (images == JSON_NONE || json_type(at->doc, images) == JSON_NULL)
+		return true;
+	if (json_type(at->doc, images) != JSON_ARRAY)
+		return cannot(at, "invalid_value", NULL, 0, ".images", "it must be an array");
+	for (uint32_t c = json_first(at->doc, images); c != JSON_NONE;
+	     c = json_after(at->doc, images, c), index++)
+		if (index == PARTS_MAX || !part_read(at->doc, c, &found, &where, &want) ||
+		    found.kind != PART_IMAGE || found.url.p != NULL)
+			return cannot(at, "invalid_value", "images", index, "",
+			    "it must be a picture as it was answered: a data: URL of base64");
 	return true;
 }
 
@@ -89,10 +88,10 @@ message_check(struct place *at, uint32_t message, struct gemini_calls *calls)
 		}
 		return true;
 	}
-	if (!content_check(at, json_get(at->doc, message, "content")))
-		return false;
 	if (!json_is(at->doc, role, "assistant"))
 		return true;
+	if (!made_check(at, json_get(at->doc, message, "images")))
+		return false;
 	legacy = json_get(at->doc, message, "function_call");
 	if (legacy != JSON_NONE && json_type(at->doc, legacy) != JSON_NULL)
 		return cannot(at, "unsupported_parameter", NULL, 0, ".function_call",
@@ -178,20 +177,30 @@ put_text(struct writer *w, enum turn turn, uint32_t text, uint32_t signature)
 }
 
 static void
-put_inline(struct writer *w, enum turn turn, uint32_t part)
+put_inline(struct writer *w, enum turn turn, struct span mime, struct span data, uint32_t signature)
 {
-	struct inline_data bytes;
-
-	if (!gemini_inline_of(w->doc, part, &w->scratch, &bytes)) {
-		w->b->over = true; /* memory: the check found it fit */
-		return;
-	}
 	part_begin(w, turn);
 	buf_put_str(w->b, "{\"inlineData\":{\"mimeType\":\"");
-	buf_put(w->b, bytes.mime);
+	buf_put(w->b, mime);
 	buf_put_str(w->b, "\",\"data\":\"");
-	buf_put(w->b, bytes.data);
-	buf_put_str(w->b, "\"}}");
+	buf_put(w->b, data);
+	buf_put_str(w->b, "\"}");
+	if (signature != JSON_NONE) {
+		buf_put_str(w->b, ",\"thoughtSignature\":");
+		buf_put(w->b, json_raw(w->doc, signature));
+	}
+	buf_put_byte(w->b, '}');
+}
+
+/* A part that messages_check() found to be one; parts_fit() let no address through. */
+static void
+put_media(struct writer *w, enum turn turn, uint32_t part)
+{
+	const char *where, *want;
+	struct part found;
+
+	if (part_read(w->doc, part, &found, &where, &want))
+		put_inline(w, turn, found.mime, found.data, gemini_signature_of_text(w->doc, part));
 }
 
 static void
@@ -211,7 +220,7 @@ put_content(struct writer *w, enum turn turn, uint32_t content, uint32_t signatu
 		else if (json_is(w->doc, type, "refusal"))
 			put_text(w, turn, json_get(w->doc, c, "refusal"), JSON_NONE);
 		else
-			put_inline(w, turn, c);
+			put_media(w, turn, c);
 		c = after;
 	}
 }
@@ -290,6 +299,19 @@ put_result(struct writer *w, unsigned index)
 	buf_put_str(w->b, "}}");
 }
 
+/* Pictures that it made before: clients give them back as they got them (C9). */
+static void
+put_made(struct writer *w, uint32_t message)
+{
+	uint32_t images = json_get(w->doc, message, "images");
+
+	if (images == JSON_NONE || json_type(w->doc, images) != JSON_ARRAY)
+		return;
+	for (uint32_t c = json_first(w->doc, images); c != JSON_NONE;
+	     c = json_after(w->doc, images, c))
+		put_media(w, TURN_MODEL, c);
+}
+
 static void
 put_assistant(struct writer *w, uint32_t message)
 {
@@ -302,6 +324,7 @@ put_assistant(struct writer *w, uint32_t message)
 		put_text(w, TURN_MODEL, json_get(w->doc, message, "refusal"), JSON_NONE);
 	else
 		put_content(w, TURN_MODEL, content, signature);
+	put_made(w, message);
 	if (!gemini_calls_begin(&w->calls, w->doc, message))
 		return;
 	for (unsigned i = 0; i < w->calls.n; i++)

@@ -26,58 +26,6 @@ is_text(const struct json *doc, uint32_t at)
 	return at != JSON_NONE && json_type(doc, at) == JSON_STRING;
 }
 
-/* Letters, digits and these. */
-static bool
-consists_of(struct span s, const char *others)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		uint8_t c = s.p[i], lower = c | 0x20;
-
-		if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') &&
-		    (c == '\0' || strchr(others, c) == NULL))
-			return false;
-	}
-	return s.n > 0;
-}
-
-/* data:<type>;base64,<data>, RFC 2397; parameters of the type have no place in Gemini's. */
-static bool
-data_uri(struct span s, struct inline_data *out)
-{
-	size_t base64 = span_find(s, SPAN_LIT(";base64,"), 0), end;
-
-	if (!span_starts(s, SPAN_LIT("data:")) || base64 == SIZE_MAX)
-		return false;
-	end = span_find(s, SPAN_LIT(";"), 0);
-	out->mime = span_cut(s, 5, end);
-	out->data = span_cut(s, base64 + 8, s.n);
-	return consists_of(out->mime, "/+-.") && consists_of(out->data, "+/=-_");
-}
-
-bool
-gemini_inline_of(
-    const struct json *doc, uint32_t part, struct buf *scratch, struct inline_data *out)
-{
-	uint32_t type = json_get(doc, part, "type"), at;
-
-	if (json_is(doc, type, "input_audio")) {
-		uint32_t audio = json_get(doc, part, "input_audio");
-		uint32_t format = json_get(doc, audio, "format");
-
-		at = json_get(doc, audio, "data");
-		if (!is_text(doc, at))
-			return false;
-		out->mime = json_is(doc, format, "wav") ? SPAN_LIT("audio/wav")
-							: SPAN_LIT("audio/mp3");
-		out->data = gemini_decoded(doc, at, scratch);
-		return (json_is(doc, format, "wav") || json_is(doc, format, "mp3")) &&
-		    consists_of(out->data, "+/=-_");
-	}
-	at = json_is(doc, type, "file") ? json_get(doc, json_get(doc, part, "file"), "file_data")
-					: json_get(doc, json_get(doc, part, "image_url"), "url");
-	return is_text(doc, at) && data_uri(gemini_decoded(doc, at, scratch), out);
-}
-
 bool
 gemini_args_of(const struct json *doc, uint32_t call, struct buf *scratch, struct span *args)
 {

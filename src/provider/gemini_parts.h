@@ -10,19 +10,6 @@
 #include "codec/json.h"
 #include "core/buf.h"
 
-/* Bytes that travel as Gemini's inlineData. */
-struct inline_data {
-	struct span mime, data; /* text of a media type, text of base64 */
-};
-
-/*
- * A content part that is no text: a "data:" URI of an image or a file, or audio. False when it has
- * no such form (an address to fetch, an id of somebody's store). Borrows the document or `scratch`,
- * which is cleared first.
- */
-bool gemini_inline_of(
-    const struct json *doc, uint32_t part, struct buf *scratch, struct inline_data *out);
-
 /*
  * A JSON string's text: borrowed from the document where it has no escapes, else decoded into
  * `scratch` (cleared first). A lone surrogate becomes U+FFFD.

@@ -18,7 +18,13 @@ static const uint64_t hints = PARAM_BIT(LOGIT_BIAS) | PARAM_BIT(VERBOSITY) | PAR
 static const uint64_t refused = PARAM_BIT(N) | PARAM_BIT(LOGPROBS) | PARAM_BIT(TOP_LOGPROBS) |
     PARAM_BIT(MODALITIES) | PARAM_BIT(AUDIO) | PARAM_BIT(PREDICTION) |
     PARAM_BIT(WEB_SEARCH_OPTIONS) | PARAM_BIT(PROMPT_CACHE_RETENTION) | PARAM_BIT(SERVICE_TIER) |
-    PARAM_BIT(BEST_OF) | PARAM_BIT(ECHO) | PARAM_BIT(SUFFIX);
+    PARAM_BIT(BEST_OF) | PARAM_BIT(ECHO) | PARAM_BIT(SUFFIX) | PARAM_BIT(IMAGE_CONFIG) |
+    PARAM_BIT(SIZE) | PARAM_BIT(WATERMARK);
+
+/* Models that make pictures: what they know beside the others, and what they do not. */
+static const uint64_t picture_words = PARAM_BIT(MODALITIES) | PARAM_BIT(IMAGE_CONFIG);
+static const uint64_t picture_refused = PARAM_BIT(TOOLS) | PARAM_BIT(TOOL_CHOICE) |
+    PARAM_BIT(PARALLEL_TOOL_CALLS) | PARAM_BIT(RESPONSE_FORMAT);
 
 static const uint64_t penalties = PARAM_BIT(PRESENCE_PENALTY) | PARAM_BIT(FREQUENCY_PENALTY);
 
@@ -170,15 +176,37 @@ choice_fits(const struct request *rq, struct refusal *no)
 }
 
 static bool
+modalities_fit(const struct request *rq, struct refusal *no)
+{
+	const struct json *doc = &rq->doc;
+	uint32_t at = rq->at[PARAM_MODALITIES];
+
+	for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c))
+		if (!json_is(doc, c, "image") && !json_is(doc, c, "text"))
+			return refuse(no, "unsupported_parameter", "modalities",
+			    "modalities must be image, text or both for this model.");
+	return true;
+}
+
+static bool
 can_honour(const struct request *rq, const struct model *model, struct refusal *no)
 {
+	const bool pictures = model->kind == MODEL_IMAGE_INLINE;
+	const uint64_t never = pictures ? (refused & ~picture_words) | picture_refused : refused;
+
 	for (enum param p = 0; p < PARAM_COUNT; p++) {
 		uint64_t bit = UINT64_C(1) << p;
 
-		if ((rq->present & bit & refused) != 0)
+		if ((rq->present & bit & never) != 0)
 			return refuse(no, "unsupported_parameter", param_name(p),
-			    "%s is not supported by this model's provider.", param_name(p));
+			    "%s is not supported by this model%s.", param_name(p),
+			    pictures ? "" : "'s provider");
 	}
+	if (pictures && !modalities_fit(rq, no))
+		return false;
+	if (pictures && rq->endpoint != ENDPOINT_CHAT)
+		return refuse(no, "invalid_value", "model",
+		    "model: this one makes pictures; ask it on /v1/chat/completions.");
 	if (rq->unknown != JSON_NONE) {
 		char name[65];
 
@@ -343,6 +371,38 @@ put_thinking(struct members *m, const struct request *rq, const struct model *mo
 	}
 }
 
+/* Text and picture, unless only the picture was asked for (providers.md 6.1). */
+static void
+put_pictures(struct members *m, const struct request *rq)
+{
+	static const struct {
+		const char *theirs;
+		struct span ours;
+	} words[] = {
+		{ "aspect_ratio", SPAN_LIT("\"aspectRatio\"") },
+		{ "image_size", SPAN_LIT("\"imageSize\"") },
+	};
+	const struct json *doc = &rq->doc;
+	uint32_t at = rq->at[PARAM_MODALITIES], config = rq->at[PARAM_IMAGE_CONFIG];
+	struct members inner = { .b = m->b };
+	bool text = at == JSON_NONE;
+
+	for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c))
+		text = text || json_is(doc, c, "text");
+	put_raw(m, SPAN_LIT("\"responseModalities\""),
+	    text ? SPAN_LIT("[\"TEXT\",\"IMAGE\"]") : SPAN_LIT("[\"IMAGE\"]"));
+	if (config == JSON_NONE)
+		return;
+	put_raw(m, SPAN_LIT("\"imageConfig\""), SPAN_LIT("{"));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		uint32_t value = json_get(doc, config, words[i].theirs);
+
+		if (value != JSON_NONE)
+			put_raw(&inner, words[i].ours, json_raw(doc, value));
+	}
+	buf_put_byte(m->b, '}');
+}
+
 static void
 put_stop(struct members *m, const struct request *rq)
 {
@@ -388,6 +448,8 @@ put_config(
 	put_stop(&m, rq);
 	put_format(&m, rq);
 	put_thinking(&m, rq, model);
+	if (model->kind == MODEL_IMAGE_INLINE)
+		put_pictures(&m, rq);
 	buf_put_byte(m.b, '}');
 }
 

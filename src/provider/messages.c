@@ -8,7 +8,7 @@ struct place {
 	const struct json *doc;
 	struct messages_facts *facts;
 	struct refusal *no;
-	char path[32]; /* of the message that is being read */
+	char path[24]; /* of the message that is being read */
 };
 
 static bool
@@ -40,40 +40,62 @@ is_text(const struct json *doc, uint32_t at)
 	return at != JSON_NONE && json_type(doc, at) == JSON_STRING;
 }
 
-static bool
-part_check(struct place *at, uint32_t part, unsigned index, bool text_only)
+/* Whose content: instructions and results are text alone, and only users show pictures. */
+enum content_of { CONTENT_TEXT, CONTENT_USER, CONTENT_ASSISTANT };
+
+static void
+put_path(char out[static 48], const struct place *at, unsigned index)
 {
-	static const char *const kinds[] = { "image_url", "input_audio", "file", "refusal" };
+	snprintf(out, 48, "%s.content[%u]", at->path, index);
+}
+
+static bool
+media_check(struct place *at, uint32_t part, unsigned index)
+{
+	struct parts_facts *facts = &at->facts->parts;
+	const char *where, *want;
+	struct part found;
+	char member[64];
+
+	if (!part_read(at->doc, part, &found, &where, &want)) {
+		snprintf(member, sizeof(member), ".content[%u]%s", index, where);
+		return wrong(at, member, want);
+	}
+	if (facts->n[found.kind]++ == 0)
+		put_path(facts->first[found.kind], at, index);
+	if (found.url.p != NULL && facts->by_url[0] == '\0')
+		put_path(facts->by_url, at, index);
+	return true;
+}
+
+static bool
+part_check(struct place *at, uint32_t part, unsigned index, enum content_of whose)
+{
 	uint32_t type = json_get(at->doc, part, "type");
+	bool refusal = whose == CONTENT_ASSISTANT && json_is(at->doc, type, "refusal");
 	char member[48];
 
 	snprintf(member, sizeof(member), ".content[%u]", index);
 	if (json_type(at->doc, part) != JSON_OBJECT || !is_text(at->doc, type))
 		return wrong(at, member, "an object with a type");
-	if (json_is(at->doc, type, "text")) {
-		uint32_t text = json_get(at->doc, part, "text");
+	if (refusal || json_is(at->doc, type, "text")) {
+		const char *name = refusal ? "refusal" : "text";
+		uint32_t text = json_get(at->doc, part, name);
 
-		snprintf(member, sizeof(member), ".content[%u].text", index);
+		snprintf(member, sizeof(member), ".content[%u].%s", index, name);
 		if (!is_text(at->doc, text))
 			return wrong(at, member, "a string");
 		at->facts->prompt_bytes += messages_text_bytes(at->doc, text);
 		return true;
 	}
-	for (size_t i = 0; !text_only && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (!json_is(at->doc, type, kinds[i]))
-			continue;
-		snprintf(member, sizeof(member), ".content[%u].%s", index, kinds[i]);
-		if (json_get(at->doc, part, kinds[i]) == JSON_NONE)
-			return wrong(at, member, "present");
-		at->facts->parts_other_than_text = true;
-		return true;
-	}
+	if (whose == CONTENT_USER)
+		return media_check(at, part, index);
 	snprintf(member, sizeof(member), ".content[%u].type", index);
-	return wrong(at, member, text_only ? "\"text\"" : "a known kind of part");
+	return wrong(at, member, whose == CONTENT_TEXT ? "\"text\"" : "\"text\" or \"refusal\"");
 }
 
 static bool
-content_check(struct place *at, uint32_t content, bool optional, bool text_only)
+content_check(struct place *at, uint32_t content, bool optional, enum content_of whose)
 {
 	unsigned index = 0;
 
@@ -87,7 +109,7 @@ content_check(struct place *at, uint32_t content, bool optional, bool text_only)
 		return wrong(at, ".content", "a string or an array of parts");
 	for (uint32_t c = json_first(at->doc, content); c != JSON_NONE;
 	     c = json_after(at->doc, content, c))
-		if (!part_check(at, c, index++, text_only))
+		if (!part_check(at, c, index++, whose))
 			return false;
 	return index > 0 || optional || wrong(at, ".content", "not empty");
 }
@@ -133,21 +155,21 @@ message_check(struct place *at, uint32_t message)
 	if (role == JSON_NONE || json_type(at->doc, role) != JSON_STRING)
 		return wrong(at, ".role", "a string");
 	if (json_is(at->doc, role, "user"))
-		return content_check(at, content, false, false);
+		return content_check(at, content, false, CONTENT_USER);
 	if (json_is(at->doc, role, "system") || json_is(at->doc, role, "developer"))
-		return content_check(at, content, false, true);
+		return content_check(at, content, false, CONTENT_TEXT);
 	if (json_is(at->doc, role, "assistant"))
-		return content_check(at, content, true, false) &&
+		return content_check(at, content, true, CONTENT_ASSISTANT) &&
 		    tool_calls_check(at, json_get(at->doc, message, "tool_calls"));
 	if (json_is(at->doc, role, "tool")) {
 		if (!is_text(at->doc, json_get(at->doc, message, "tool_call_id")))
 			return wrong(at, ".tool_call_id", "a string");
-		return content_check(at, content, false, true);
+		return content_check(at, content, false, CONTENT_TEXT);
 	}
 	if (json_is(at->doc, role, "function")) {
 		if (!is_text(at->doc, json_get(at->doc, message, "name")))
 			return wrong(at, ".name", "a string");
-		return content_check(at, content, true, true);
+		return content_check(at, content, true, CONTENT_TEXT);
 	}
 	return wrong(at, ".role", "one of system, developer, user, assistant, tool, function");
 }

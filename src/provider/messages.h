@@ -9,11 +9,12 @@
 #include <stdint.h>
 
 #include "codec/json.h"
+#include "provider/parts.h"
 #include "provider/refusal.h"
 
 struct messages_facts {
-	uint64_t prompt_bytes;	    /* UTF-8 bytes of all text */
-	bool parts_other_than_text; /* images, audio, files */
+	uint64_t prompt_bytes;	  /* UTF-8 bytes of all text */
+	struct parts_facts parts; /* that are no text */
 };
 
 /* The value of `messages`. On false *no names the place, as "messages[2].content[0].type". */

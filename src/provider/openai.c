@@ -12,6 +12,9 @@ static const uint64_t sampling = PARAM_BIT(TEMPERATURE) | PARAM_BIT(TOP_P) |
     PARAM_BIT(PRESENCE_PENALTY) | PARAM_BIT(FREQUENCY_PENALTY) | PARAM_BIT(LOGIT_BIAS);
 
 /* Legacy completions travel as one user message (providers.md 4): these have no counterpart. */
+/* Words for models that make pictures. */
+static const uint64_t pictures = PARAM_BIT(IMAGE_CONFIG) | PARAM_BIT(SIZE) | PARAM_BIT(WATERMARK);
+
 static const uint64_t legacy_only = PARAM_BIT(BEST_OF) | PARAM_BIT(ECHO) | PARAM_BIT(SUFFIX);
 
 void
@@ -57,6 +60,8 @@ can_honour(
 		if (rq->endpoint == ENDPOINT_COMPLETIONS &&
 		    (rq->present & bit & (legacy_only | PARAM_BIT(LOGPROBS))) != 0)
 			return refuse_param(no, p, "on /v1/completions");
+		if ((rq->present & bit & pictures) != 0)
+			return refuse_param(no, p, "by a model that makes no pictures");
 		if ((rq->present & bit & q->refuses) != 0)
 			return refuse_param(no, p, "by this model's provider");
 	}

@@ -82,6 +82,23 @@ pieces_extra(struct answer *a, struct buf *b, struct span member)
 	answer_close_delta(b);
 }
 
+struct err
+pieces_picture(struct answer *a, const struct picture *picture)
+{
+	if (a->endpoint != ENDPOINT_CHAT || a->n_pictures == PICTURES_MAX)
+		return FAIL(UPSTREAM, "upstream: more pictures than anyone asked for");
+	if (a->pieces.whole) {
+		a->pieces.picture[a->n_pictures++] = *picture;
+		return OK;
+	}
+	/* It is told in the final chunk, and not split: then this is all there ever is of it. */
+	buf_reserve(&a->pictures, picture->data.n + picture->signature.n + 256);
+	if (a->n_pictures++ > 0)
+		buf_put_byte(&a->pictures, ',');
+	answer_put_picture(&a->pictures, picture);
+	return a->pictures.over ? FAIL(UPSTREAM, "upstream: pictures that are too large") : OK;
+}
+
 /* Whatever is wrong with a call, it is the provider's fault. */
 static struct err
 absorb_call(struct answer *a, struct span id, struct span name, struct span arguments)
@@ -227,12 +244,28 @@ put_text_member(struct buf *b, const char *name, const struct buf *inner)
 	buf_put_byte(b, '"');
 }
 
+static void
+put_pictures(const struct answer *a, struct buf *b)
+{
+	size_t bytes = 8192;
+
+	if (a->n_pictures == 0)
+		return;
+	for (unsigned i = 0; i < a->n_pictures; i++)
+		bytes += a->pieces.picture[i].data.n + 128;
+	buf_reserve(b, bytes);
+	for (unsigned i = 0; i < a->n_pictures; i++) {
+		buf_put_str(b, i == 0 ? ",\"images\":[" : ",");
+		answer_put_picture(b, &a->pieces.picture[i]);
+	}
+	buf_put_byte(b, ']');
+}
+
 struct err
 pieces_body(struct answer *a, struct buf *b)
 {
 	struct pieces *p = &a->pieces;
 	struct span text = buf_span(&p->text);
-	struct buf members;
 
 	if (a->finish[0] == FINISH_NONE)
 		return FAIL(UPSTREAM, "upstream: a body that does not say how it ended");
@@ -242,34 +275,32 @@ pieces_body(struct answer *a, struct buf *b)
 		answer_put_text_body(a, b, &text);
 		return OK;
 	}
-	buf_init(&members, 4 * (size_t)PIECES_MAX_BYTES);
+	answer_open_message(a, b);
 	/* As OpenAI has it: no content at all beside nothing but calls, or a refusal. */
 	if (p->text.n == 0 && (p->n_calls > 0 || p->refusal.n > 0))
-		buf_put_str(&members, "\"content\":null");
+		buf_put_str(b, "\"content\":null");
 	else
-		put_text_member(&members, "content", &p->text);
+		put_text_member(b, "content", &p->text);
 	if (p->reasoning.n > 0) {
-		buf_put_byte(&members, ',');
-		put_text_member(&members, "reasoning_content", &p->reasoning);
+		buf_put_byte(b, ',');
+		put_text_member(b, "reasoning_content", &p->reasoning);
 	}
-	buf_put_byte(&members, ',');
+	buf_put_byte(b, ',');
 	if (p->refusal.n > 0)
-		put_text_member(&members, "refusal", &p->refusal);
+		put_text_member(b, "refusal", &p->refusal);
 	else
-		buf_put_str(&members, "\"refusal\":null");
+		buf_put_str(b, "\"refusal\":null");
 	if (p->extra.n > 0) {
-		buf_put_byte(&members, ',');
-		buf_put(&members, buf_span(&p->extra));
+		buf_put_byte(b, ',');
+		buf_put(b, buf_span(&p->extra));
 	}
 	if (p->n_calls > 0) {
-		buf_put_str(&members, ",\"tool_calls\":[");
-		buf_put(&members, buf_span(&p->calls));
-		buf_put_str(&members, "\"}}]");
+		buf_put_str(b, ",\"tool_calls\":[");
+		buf_put(b, buf_span(&p->calls));
+		buf_put_str(b, "\"}}]");
 	}
-	if (members.over)
-		b->over = true;
-	answer_put_message_body(a, b, buf_span(&members));
-	buf_fini(&members);
+	put_pictures(a, b);
+	answer_close_message(a, b);
 	return OK;
 }
 

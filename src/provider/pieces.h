@@ -40,6 +40,12 @@ MUST_USE struct err pieces_arguments(struct answer *a, struct buf *b, struct spa
 MUST_USE struct err
 pieces_arguments_json(struct answer *a, struct buf *b, const struct json *doc, uint32_t at);
 
+/*
+ * A picture. A whole body must outlive pieces_body(), which splices it from there.
+ * Errors: UPSTREAM (more pictures, or larger ones, than anyone asks for)
+ */
+MUST_USE struct err pieces_picture(struct answer *a, const struct picture *picture);
+
 /* Counts so far, as they are to be reported; the latest count. */
 void pieces_usage(struct answer *a, const struct counts *counts);
 

@@ -38,6 +38,8 @@ struct provider {
 	const char *base_url;	 /* without a slash at its end */
 	const char *auth_prefix; /* "Authorization: Bearer ", "x-api-key: ", ...: before the key */
 	const char *field;	 /* one more field of every request, as a line; NULL: none */
+	bool fetches;		 /* pictures by their https address */
+	bool never_streams;	 /* a streamed answer is made of a whole body, by `body` */
 	/* Response fields that name the request and the account, for the receipt (R7). NULL: none */
 	const char *request_id_field, *account_field;
 
@@ -64,7 +66,8 @@ struct provider {
 	    struct answer *a, struct span data, struct buf *b, enum stream_state *state);
 	/*
 	 * The provider's whole body: the client's body, open at its end for tee fields (a comma
-	 * has been put). Errors: UPSTREAM (no JSON, an error, choices missing or unfinished)
+	 * has been put); of one that never streams, to a client that asked for a stream, its
+	 * events. Errors: UPSTREAM (no JSON, an error, choices missing or unfinished)
 	 */
 	struct err (*body)(struct answer *a, struct span body, struct buf *b);
 };
@@ -73,5 +76,7 @@ extern const struct provider provider_openai, provider_anthropic;
 
 /* NULL: models of this provider answer in the gateway itself. */
 const struct provider *provider_of(enum provider_id id);
+/* The same, by the model: those that make pictures have an API of their own. */
+const struct provider *provider_for(const struct model *model);
 
 #endif

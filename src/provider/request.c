@@ -152,7 +152,7 @@ check_messages(struct reader *r, const char *name, uint32_t at)
 	if (!messages_check(r->doc, at, &facts, r->no))
 		return WRONG;
 	r->rq->prompt_bytes += facts.prompt_bytes;
-	r->rq->parts_other_than_text = facts.parts_other_than_text;
+	r->rq->parts = facts.parts;
 	return VALUE;
 }
 
@@ -292,6 +292,19 @@ check_modalities(struct reader *r, const char *name, uint32_t at)
 		only_text = only_text && json_is(r->doc, c, "text");
 	}
 	return only_text ? NEUTRAL : VALUE;
+}
+
+/* As OpenRouter spells it: {"aspect_ratio":"16:9","image_size":"2K"} */
+static enum verdict
+check_image_config(struct reader *r, const char *name, uint32_t at)
+{
+	if (json_type(r->doc, at) != JSON_OBJECT)
+		return wrong(r, name, "an object");
+	for (uint32_t c = json_first(r->doc, at); c != JSON_NONE; c = json_after(r->doc, at, c))
+		if ((!json_is(r->doc, c, "aspect_ratio") && !json_is(r->doc, c, "image_size")) ||
+		    json_type(r->doc, c + 1) != JSON_STRING)
+			return wrong(r, name, "an object of strings: aspect_ratio, image_size");
+	return json_first(r->doc, at) == JSON_NONE ? NEUTRAL : VALUE;
 }
 
 static enum verdict

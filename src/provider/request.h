@@ -14,6 +14,7 @@
 #include "codec/json.h"
 #include "core/arena.h"
 #include "core/err.h"
+#include "provider/parts.h"
 #include "provider/refusal.h"
 
 enum endpoint { ENDPOINT_CHAT = 1, ENDPOINT_COMPLETIONS = 2 };
@@ -58,6 +59,9 @@ enum endpoint { ENDPOINT_CHAT = 1, ENDPOINT_COMPLETIONS = 2 };
 	PARAM(FUNCTIONS, "functions", C, array)                          \
 	PARAM(FUNCTION_CALL, "function_call", C, any)                    \
 	PARAM(BEST_OF, "best_of", L, choices)                            \
+	PARAM(IMAGE_CONFIG, "image_config", C, image_config)             \
+	PARAM(SIZE, "size", C, text)                                     \
+	PARAM(WATERMARK, "watermark", C, flag_off)                       \
 	PARAM(ECHO, "echo", L, flag_off)                                 \
 	PARAM(SUFFIX, "suffix", L, suffix)
 
@@ -80,10 +84,10 @@ struct request {
 	uint64_t present;	  /* PARAM_BIT of every value that is there */
 	uint32_t unknown;	  /* name node of the first unknown member, JSON_NONE */
 	bool stream;
-	unsigned n;		    /* choices asked for, at least 1 */
-	uint64_t output_limit;	    /* max_completion_tokens, else max_tokens; UINT64_MAX: absent */
-	uint64_t prompt_bytes;	    /* UTF-8 bytes of the prompt's strings (S4, M2) */
-	bool parts_other_than_text; /* some content part is no text */
+	unsigned n;		  /* choices asked for, at least 1 */
+	uint64_t output_limit;	  /* max_completion_tokens, else max_tokens; UINT64_MAX: absent */
+	uint64_t prompt_bytes;	  /* UTF-8 bytes of the prompt's strings (S4, M2) */
+	struct parts_facts parts; /* content parts that are no text */
 };
 
 /*

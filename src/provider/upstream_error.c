@@ -356,6 +356,20 @@ kind_of_event(const struct found *f)
 	return k == KIND_UNKNOWN ? KIND_BROKEN : k;
 }
 
+static bool
+says_policy(const struct found *f)
+{
+	static const char *const begins[] = { "content_policy", "content_filter",
+		"sensitive_content", "input_text_sensitive", "input_image_sensitive",
+		"output_text_sensitive", "output_image_sensitive", "moderation_blocked" };
+
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
+		if (span_starts(span_str(f->code), span_str(begins[i])) ||
+		    span_starts(span_str(f->type), span_str(begins[i])))
+			return true;
+	return false;
+}
+
 /* Words may turn a refusal of us into what it is, and a plain failure into a busy moment. */
 static enum kind
 kind_of_answer(unsigned status, const struct found *f)
@@ -437,6 +451,7 @@ upstream_error_read(struct upstream_error *out, const struct upstream_refusal *i
 	if ((k == KIND_RATE || k == KIND_INVALID || (k == KIND_BROKEN && in->status == 200)) &&
 	    says_quota(&doc, f.message) && detail(&doc, f.error, "retryDelay") == JSON_NONE)
 		k = KIND_QUOTA;
+	out->policy = k == KIND_INVALID && says_policy(&f);
 	out->status = answers[k].status;
 	out->type = answers[k].type;
 	snprintf(out->message, sizeof(out->message), "%s", answers[k].message);

@@ -38,6 +38,7 @@ struct upstream_error {
 	char param[UPSTREAM_CODE_MAX + 1];
 	char message[UPSTREAM_MESSAGE_MAX + 1]; /* UTF-8, no control bytes, scrubbed */
 	unsigned retry_after_s;			/* 0: no such field */
+	bool policy;				/* what the client asked for is not allowed there */
 	bool read; /* the body was an error in one of the shapes above */
 };
 

@@ -20,8 +20,9 @@ after(() => gateway?.stop());
 const million = price => String(Number((Number(price) * 1e6).toPrecision(12)));
 
 test('/v1/models is the table, and echo', () => {
-	assert.deepEqual(served.map(m => [m.id, m.provider, m.pricing.input, m.pricing.output]).slice(1),
-		table.map(m => [m.name, m.provider, m.input_usd_per_token, m.output_usd_per_token]));
+	assert.deepEqual(served.map(m => [m.id, m.provider, m.pricing]).slice(1), table.map(m => [m.name, m.provider,
+		m.kind === 'image_endpoint' ? { input: '0', output: '0', per_image: m.per_image_usd }
+			: { input: m.input_usd_per_token, output: m.output_usd_per_token }]));
 	assert.equal(served[0].id, 'echo');
 });
 
@@ -29,7 +30,8 @@ test("the README's table is the table", () => {
 	const rows = read('README.md').split('\n').filter(line => /^\| `[^`]+`.* \| (openai|anthropic|google|x-ai|bytedance|nous) \|/.test(line))
 		.map(line => line.split('|').slice(1, -1).map(cell => cell.trim()));
 	assert.deepEqual(rows, table.map(m => [[m.name, ...(m.aliases ?? [])].map(name => `\`${name}\``).join(', '), m.provider,
-		million(m.input_usd_per_token), million(m.output_usd_per_token), m.retired ?? '']));
+		...m.kind === 'image_endpoint' ? ['', `${m.per_image_usd} a picture`] : [million(m.input_usd_per_token), million(m.output_usd_per_token)],
+		m.retired ?? '']));
 });
 
 test('openapi.yaml describes every entry', () => {

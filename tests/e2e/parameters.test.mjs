@@ -46,12 +46,17 @@ const CHAT = {
 	service_tier: { service_tier: 'flex' }, store: { store: true }, web_search: { web_search: true },
 	web_search_options: { web_search_options: {} }, audio: { modalities: ['text'], audio: { voice: 'v', format: 'wav' } },
 	prediction: { prediction: { type: 'content', content: 'x' } }, functions: { functions: [] }, function_call: { function_call: 'auto' },
+	image_config: { image_config: { image_size: '2K' } }, size: { size: '2K' }, watermark: { watermark: true },
 	'a member nobody knows': { top_k: 3 },
 };
 const COMPLETIONS = { prompt: {}, suffix: { suffix: 'x' }, echo: { echo: true }, best_of: { best_of: 2 } };
 const ALIKE = ['model', ...Object.keys(CHAT).flatMap(row => row.split(':')[0])];
 
-function answerFor(provider, streams) {
+const PICTURE = '/9j/4AAQSkZJRgABAQAAAQABAAD/2Q==';
+
+function answerFor({ provider, kind }, streams) {
+	if (kind === 'image_endpoint')
+		return whole({ data: [{ b64_json: PICTURE }] });
 	if (provider === 'anthropic')
 		return streams ? stream(streamed(message([{ type: 'text', text: 'x' }]))) : whole(message([{ type: 'text', text: 'x' }]));
 	if (provider === 'google') {
@@ -68,7 +73,7 @@ async function verdict(where, model, name, more) {
 	const body = where === 'completions' ? { model: model.name, prompt: 'x', ...more }
 		: { model: model.name, messages: [{ role: 'user', content: 'x' }], ...more };
 	const before = fake.calls.length;
-	fake.answer(answerFor(model.provider, body.stream));
+	fake.answer(answerFor(model, body.stream));
 	const answer = await post(`${gateway.url}/v1/${where}`, body, { 'tee-signature': 'none' });
 	if (fake.calls.length === before) {
 		fake.drop();
@@ -99,15 +104,19 @@ function written(heading) {
 	return rows;
 }
 
-for (const [heading, where, rows] of [['Chat completions', 'chat/completions', CHAT], ['Legacy completions', 'completions', COMPLETIONS]])
+const talks = PROVIDERS.map(provider => table.filter(m => m.provider === provider && m.kind === 'chat'));
+const draws = ['google', 'x-ai', 'bytedance'].map(provider => table.filter(m => m.provider === provider && m.kind !== 'chat'));
+
+for (const [heading, where, rows, columns] of [['Chat completions', 'chat/completions', CHAT, talks],
+	['Legacy completions', 'completions', COMPLETIONS, talks], ['Models that make pictures', 'chat/completions', CHAT, draws]])
 	test(`C1: ${heading}: the page says what becomes of each parameter`, async () => {
 		const measured = {};
 		for (const [row, more] of Object.entries(rows)) {
 			const name = row === 'a member nobody knows' ? 'top_k' : row.split(':')[0];
 			measured[row] = [];
-			for (const provider of PROVIDERS) {
+			for (const models of columns) {
 				const seen = new Set();
-				for (const model of table.filter(m => m.provider === provider))
+				for (const model of models)
 					seen.add(await verdict(where, model, name, more));
 				measured[row].push(['honoured', 'translated', 'adjusted', 'refused'].filter(word => seen.has(word)).join(', '));
 			}

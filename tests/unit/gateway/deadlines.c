@@ -34,6 +34,7 @@ reads(void **state)
 			continue;
 		assert_int_equal(d.gap_ms, rows[i].gap_ms);
 		assert_int_equal(d.reasoning_first_byte_ms, 300000);
+		assert_int_equal(d.image_first_byte_ms, 180000);
 		assert_int_equal(d.keep_alive_ms, 15000);
 	}
 }

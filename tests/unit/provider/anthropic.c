@@ -106,11 +106,6 @@ static const struct {
 	/* Parts. */
 	{ "an image by URL", &mid,
 	    ASK("{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
-		"\"https:\\/\\/a\"}}]}",
-		""),
-	    "messages[0].content[0].image_url.url", NULL, 0 },
-	{ "an image by URL", &mid,
-	    ASK("{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
 		"\"https://a\"}}]}",
 		""),
 	    NULL,
@@ -128,16 +123,21 @@ static const struct {
 		   "\"data\":\"AAA=\"}}"),
 		""),
 	    0 },
-	{ "C4: an image of a kind it does not know", &mid,
-	    ASK("{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
-		"\"data:image/bmp;base64,AAA=\"}}]}",
+	{ "a file in the body", &mid,
+	    ASK("{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"filename\":"
+		"\"a.pdf\",\"file_data\":\"data:application\\/pdf;base64,AAA=\"}}]}",
 		""),
-	    "messages[0].content[0].image_url.url", NULL, 0 },
-	{ "C4: sound", &mid,
-	    ASK("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"
-		"\"input_audio\",\"input_audio\":{}}]}",
+	    NULL,
+	    GO("",
+		UT("{\"type\":\"document\",\"source\":{\"type\":\"base64\",\"media_type\":"
+		   "\"application/pdf\",\"data\":\"AAA=\"},\"title\":\"a.pdf\"}"),
 		""),
-	    "messages[0].content[1].type", NULL, 0 },
+	    0 },
+	{ "C4: a file of another kind", &mid,
+	    ASK("{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_data\":"
+		"\"data:text/csv;base64,AAA=\"}}]}",
+		""),
+	    "messages[0].content[0].file.file_data", NULL, 0 },
 	/* Tools. */
 	{ "a tool without parameters", &mid, ASK(HI, TOOLS), NULL, GOX(GOTOOLS), 0 },
 	{ "parameters that are empty", &mid, ASK(HI, ",\"tools\":[" FN(",\"parameters\":{}") "]"),

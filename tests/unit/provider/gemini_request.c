@@ -27,6 +27,11 @@ static const struct model gemini3 = { .name = SPAN_LIT("gemini-3-pro-preview"),
 	.effort = { SPAN_LIT("low"), SPAN_LIT("high") },
 	.n_efforts = 2 };
 
+static const struct model painter = { .name = SPAN_LIT("gemini-2.5-flash-image"),
+	.provider = PROVIDER_GOOGLE,
+	.kind = MODEL_IMAGE_INLINE,
+	.api_name = SPAN_LIT("gemini-2.5-flash-image") };
+
 #define HI   "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 #define SAID "\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}]"
 #define CFG  "\"generationConfig\":{"
@@ -54,6 +59,24 @@ static const struct {
 	    "\"messages\":[{\"role\":\"user\",\"content\":\"h\\u0069\\ud83d\\ude00\"}]",
 	    "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"h\\u0069\\ud83d\\ude00\"}]}],"
 	    "\"generationConfig\":{}}",
+	    0 },
+	{ "11: pictures are implied", 1, &painter, HI,
+	    "{" SAID "," CFG "\"responseModalities\":[\"TEXT\",\"IMAGE\"]}}", 0 },
+	{ "11: a picture alone, of a shape and a size", 1, &painter,
+	    HI ",\"modalities\":[\"image\"],\"image_config\":{\"image_size\":\"2K\","
+	       "\"aspect_ratio\":\"16:9\"},\"temperature\":0.0",
+	    "{" SAID "," CFG "\"temperature\":0.0,\"responseModalities\":[\"IMAGE\"],"
+	    "\"imageConfig\":{\"aspectRatio\":\"16:9\",\"imageSize\":\"2K\"}}}",
+	    0 },
+	{ "11: what it drew goes back as its own words", 1, &painter,
+	    "\"messages\":[" ASKED
+	    ",{\"role\":\"assistant\",\"content\":\"a\",\"images\":[{\"type\":\"image_url\","
+	    "\"image_url\":{\"url\":\"data:image/png;base64,aGk=\"},\"extra_content\":{\"google\":{"
+	    "\"thought_signature\":\"c2k=\"}}}]}," ASKED "]",
+	    "{\"contents\":[" SAID_Q
+	    ",{\"role\":\"model\",\"parts\":[{\"text\":\"a\"},{\"inlineData\":{\"mimeType\":"
+	    "\"image/png\",\"data\":\"aGk=\"},\"thoughtSignature\":\"c2k=\"}]}," SAID_Q "]," CFG
+	    "\"responseModalities\":[\"TEXT\",\"IMAGE\"]}}",
 	    0 },
 	{ "6.1: system and developer are instructions, wherever they stand", 1, &flash,
 	    "\"messages\":[{\"role\":\"system\",\"content\":\"a\"},{\"role\":\"user\",\"content\":"
@@ -342,6 +365,18 @@ static const struct {
 	{ "C4: n above 1", &flash, HI ",\"n\":2", "n" },
 	{ "C4: logprobs", &flash, HI ",\"logprobs\":true", "logprobs" },
 	{ "C4: modalities", &flash, HI ",\"modalities\":[\"text\",\"image\"]", "modalities" },
+	{ "C4: words for pictures", &flash, HI ",\"image_config\":{\"image_size\":\"1K\"}",
+	    "image_config" },
+	{ "C4: sound is no picture", &painter, HI ",\"modalities\":[\"audio\"]", "modalities" },
+	{ "C4: tools of a model that makes pictures", &painter, HI "," TOOLS, "tools" },
+	{ "C4: its JSON", &painter, HI ",\"response_format\":{\"type\":\"json_object\"}",
+	    "response_format" },
+	{ "C4: size is another provider's word", &painter, HI ",\"size\":\"1x1\"", "size" },
+	{ "an earlier picture that is none", &painter,
+	    "\"messages\":[" ASKED
+	    ",{\"role\":\"assistant\",\"content\":\"\",\"images\":[{\"type\":"
+	    "\"image_url\",\"image_url\":{\"url\":\"https://a/b.png\"}}]}]",
+	    "messages[1].images[0]" },
 	{ "C5: service tiers", &flash, HI ",\"service_tier\":\"flex\"", "service_tier" },
 	{ "C5: unknown members have nowhere to go", &flash, HI ",\"top_k\":3", "top_k" },
 	{ "C4: JSON beside tools, before Gemini 3", &flash,
@@ -353,10 +388,6 @@ static const struct {
 	{ "a choice of what is not there", &flash,
 	    HI "," TOOLS ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}",
 	    "tool_choice.function.name" },
-	{ "C4: nothing is fetched", &flash,
-	    "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":"
-	    "{\"url\":\"https://example.com/a.png\"}}]}]",
-	    "messages[0].content[0]" },
 	{ "arguments are an object", &flash,
 	    "\"messages\":[" ASKED "," CALLS(CALL("a", "f", "[1]")) "]",
 	    "messages[1].tool_calls[0].function.arguments" },

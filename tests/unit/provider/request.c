@@ -114,7 +114,21 @@ static const struct {
 		"{\"role\":\"system\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}"),
 	    1, "invalid_value", "messages[0].content[0].type" },
 	{ "parts: images are known",
-	    USER("[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:\"}}]"), 1, NULL, NULL },
+	    USER("[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://a\"}}]"), 1, NULL,
+	    NULL },
+	{ "parts: and looked at",
+	    USER("[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:\"}}]"), 1,
+	    "invalid_value", "messages[0].content[0].image_url.url" },
+	{ "parts: assistants show nothing",
+	    MESSAGE("{\"role\":\"assistant\",\"content\":[{\"type\":\"image_url\",\"image_url\":"
+		    "{\"url\":\"https://a\"}}]}"),
+	    1, "invalid_value", "messages[0].content[0].type" },
+	{ "parts: but refuse",
+	    MESSAGE("{\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\",\"refusal\":"
+		    "\"no\"}]}"),
+	    1, NULL, NULL },
+	{ "image_config is strings", CHAT(",\"image_config\":{\"image_size\":1}"), 1,
+	    "invalid_value", "image_config" },
 	{ "tool calls have ids", MESSAGE("{\"role\":\"assistant\",\"tool_calls\":[{}]}"), 1,
 	    "invalid_value", "messages[0].tool_calls[0]" },
 };
