@@ -137,7 +137,7 @@ do_reserve(void)
 	struct naive_hold *h = &m.hold[roll(HOLDS)];
 	unsigned key = roll(KEYS);
 	struct naive *n = &m.of[key];
-	uint64_t amount = roll(CAP / 2);
+	uint64_t amount = roll(CAP / 4);
 	enum ledger_verdict v;
 	struct u256 left;
 
@@ -151,6 +151,10 @@ do_reserve(void)
 	if (n->charged + n->reserved + amount > CAP) {
 		assert_int_equal(v, LEDGER_SHORT);
 		assert_int_equal(small(left), CAP - n->charged - n->reserved);
+		return;
+	}
+	if (exposure(key) + amount > CAP) {
+		assert_int_equal(v, LEDGER_OVERLOADED);
 		return;
 	}
 	assert_int_equal(v, LEDGER_OK);
