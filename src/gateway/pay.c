@@ -16,6 +16,8 @@ enum {
 	LIMIT_DEFAULT = 4096, /* C7 */
 	LIMIT_LEAST = 16,     /* M3: an answer shorter than this is none */
 	RESERVE_TRIES = 3,    /* others reserve meanwhile */
+	FRAME_TOKENS = 4,     /* around a message */
+	FRAMES_FREE = 32,     /* messages whose frames are not counted */
 	REQUIRED_MAX_BYTES = 8192,
 	LATE_MS = 1000,
 };
@@ -187,14 +189,17 @@ check_priced(struct rq *rq)
 
 /*
  * M2: no text has more tokens than bytes. Tools and the answer's schema are read by the model like a
- * prompt.
+ * prompt, and so may be what else stands in a message. The few tokens around each message are in the
+ * slack of its text; they are not when there are thousands of messages without any.
  */
 static uint64_t
 prompt_bound(const struct request *r)
 {
 	static const enum param read_too[] = { PARAM_TOOLS, PARAM_RESPONSE_FORMAT };
-	uint64_t bytes = r->prompt_bytes;
+	uint64_t bytes = r->prompt_bytes + r->other_bytes;
 
+	if (r->n_messages > FRAMES_FREE)
+		bytes += (uint64_t)(r->n_messages - FRAMES_FREE) * FRAME_TOKENS;
 	for (size_t i = 0; i < sizeof(read_too) / sizeof(read_too[0]); i++)
 		if (r->at[read_too[i]] != JSON_NONE)
 			bytes += json_raw(&r->doc, r->at[read_too[i]]).n;
