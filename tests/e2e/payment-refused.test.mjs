@@ -71,7 +71,8 @@ test('what has no price is 400 on paid routes, before any payment (C5)', async (
 	const rows = {
 		service_tier: { service_tier: 'flex' }, web_search_options: { web_search_options: {} },
 		prediction: { prediction: { type: 'content', content: 'x' } }, something_new: { something_new: 1 },
-		messages: { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://x.example/a.png' } }] }] },
+		'messages[0].content[0]': { messages: [{ role: 'user', content: [
+			{ type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AAAA' } }] }] },
 	};
 	for (const [param, more] of Object.entries(rows)) {
 		const answer = await untouched(() => p.post(shop.url, p.question(more)));
@@ -164,6 +165,7 @@ test('two payments, or two in one, or a bomb, are none (PAY-06)', async () => {
 	const bodies = {
 		'a comma': `${header}, ${other}`,
 		'a name twice': p.encode(text.replace('"x402Version":2', '"x402Version":2,"x402Version":2')),
+		'another payload for whoever ignores letter case': p.encode({ ...p.decode(header), Payload: p.decode(other).payload }),
 		'nesting of 17': p.encode(text.replace('"x402Version":2', `"x402Version":2,"deep":${'['.repeat(17)}${']'.repeat(17)}`)),
 		'17 KiB': p.encode(text.replace('"x402Version":2', `"x402Version":2,"long":"${'x'.repeat(17 * 1024)}"`)),
 		'trailing bytes': p.encode(`${text}{}`),
