@@ -20,6 +20,7 @@ enum {
 	FRAMES_FREE = 32,     /* messages whose frames are not counted */
 	REQUIRED_MAX_BYTES = 8192,
 	LATE_MS = 1000,
+	ENDING_S = 5, /* for an answer that is cut off: to be sealed, and clocks tick in seconds */
 };
 
 static const char exhausted[] = "Session expired or exhausted";
@@ -511,7 +512,7 @@ rq_step_reserve(struct rq *rq)
 uint32_t
 pay_total_ms(const struct rq *rq, uint32_t total_ms)
 {
-	uint64_t now = clock_unix_s(), until = rq->pay.hold.until_s, left;
+	uint64_t now = clock_unix_s() + ENDING_S, until = rq->pay.hold.until_s, left;
 
 	if (!rq->pay.due)
 		return total_ms;
