@@ -104,6 +104,33 @@ test('who leaves while the provider has said nothing is charged for the prompt',
 	assert.equal(await s.since(), p.cost(3, 0));
 });
 
+test('who leaves while the provider says that it failed pays nothing', async () => {
+	const s = await session(), xid = requestId();
+	const series = 'tee_gateway_upstream_requests_total{provider="openai",status="500"}';
+	const before = Number(await p.metric(shop.gateway, series));
+	let release;
+	const hold = new Promise(ok => { release = ok; });
+	shop.provider.answer(async reply => {
+		reply.head(500, { 'content-type': 'application/json' });
+		await reply.write('{"error":');
+		await hold;
+		reply.cut();
+	});
+	const left = new AbortController();
+	const gone = fetch(shop.url, {
+		method: 'POST', signal: left.signal, body: JSON.stringify(p.question()),
+		headers: { 'content-type': 'application/json', 'x-upto-session': s.id, 'x-request-id': xid },
+	}).catch(() => {});
+	await p.eventually(async () => Number(await p.metric(shop.gateway, series)) > before, 'no head');
+	left.abort();
+	await gone;
+	const { payment, outcome } = await receipt(xid);
+	release();
+	assert.equal(outcome, 'truncated');
+	assert.equal(payment.charged, '0');
+	assert.equal(await s.since(), 0n);
+});
+
 const early = [
 	['a provider that fails', whole({ error: { message: 'x' } }, { status: 500 }), 502, {}],
 	['a provider that is overloaded', whole({ error: { message: 'x' } }, { status: 503 }), 503, {}],
