@@ -435,16 +435,18 @@ rq_step_pay(struct rq *rq)
 {
 	const struct options *opt = rq->loop->gw->opt;
 	struct pay *p = &rq->pay;
-	bool many, two;
+	bool many, two, contrary;
 	struct span secret = http_field_get(rq->head, "x-upto-session", &many);
 	struct span payment = http_field_get(rq->head, "payment-signature", &two);
+	struct span type;
 	enum ledger_verdict v;
 
 	/* Behind nitriding the daemon has the TLS. */
 	p->bears = !opt->enclave || opt->nitriding.n > 0 || exchange_origin(rq->x)->tls;
-	p->filing = rq->unsigned_answer
-	    ? SETTLE_DATA_PRIVATE
-	    : settle_data_type_of(http_field_get(rq->head, "x-settlement-type", NULL));
+	/* One that says two things has said private, perhaps. */
+	type = http_field_get(rq->head, "x-settlement-type", &contrary);
+	p->filing = rq->unsigned_answer || contrary ? SETTLE_DATA_PRIVATE
+						    : settle_data_type_of(type);
 	if (secret.p != NULL)
 		return pay_by_session(rq, secret, many, payment, two);
 	if (judge(rq, payment, two) == RQ_MORE)
