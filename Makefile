@@ -9,7 +9,7 @@ PREFIX ?= /usr
 ARGS ?=
 FUZZ_SECONDS ?= 60
 
-.PHONY: help setup build run demo-paid test check bench fuzz install clean
+.PHONY: help setup build run demo-paid test check bench fuzz eif reproduce reproduce-fast lock install clean
 
 help:
 	@echo 'make run      install what is missing, build, serve on 127.0.0.1 (ARGS="--log-level debug")'
@@ -20,6 +20,11 @@ help:
 	@echo 'make setup    install what is missing for run and test'
 	@echo 'make bench    measure against nginx and Portkey in one run, print one table'
 	@echo 'make fuzz     run every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS))'
+	@echo 'make eif      build the enclave image and compare it with measurements.json, which UPDATE=1 writes anew'
+	@echo '              (KERNEL=bzImage DEBS_DIR=DIR SNAPSHOT_URL=URL; scripts/eif says what they are)'
+	@echo 'make reproduce       build it once more, as differently as can be, and compare every byte'
+	@echo 'make reproduce-fast  the same with the first kernel'
+	@echo 'make lock     take what Debian has today into packaging/enclave.lock'
 	@echo 'make install  put programs and manual pages under DESTDIR PREFIX ($(PREFIX))'
 	@echo 'make clean    remove what was built'
 
@@ -54,9 +59,21 @@ fuzz:
 	@scripts/setup build fuzz test
 	@scripts/fuzz $(FUZZ_SECONDS)
 
+eif:
+	@scripts/eif $(if $(UPDATE),--update)
+
+reproduce: eif
+	@scripts/reproduce
+
+reproduce-fast: eif
+	@scripts/reproduce --fast
+
+lock:
+	@scripts/lock
+
 install: build
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS:%=build/%)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MANUALS)
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz build-logs
+	rm -rf build build-eif build-asan build-tsan build-fuzz build-logs

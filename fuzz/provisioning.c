@@ -33,8 +33,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct options opt = { .pay_to = { { 1 } } };
-	const struct keys_rules rules = { .enclave = size % 2 == 1,
-		.policy = SPAN_LIT("{\"payment\":{\"facilitators\":[\"https://a\"]}}") };
+	static const struct shop_policy policy = { .facilitator = { SPAN_LIT("https://a") },
+		.n_facilitators = 1 };
+	const struct keys_rules rules = { .enclave = size % 2 == 1, .policy = &policy };
 	struct span in = span_of(data, size);
 	struct refusal no = { 0 };
 	struct settings *s;

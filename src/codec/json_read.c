@@ -49,19 +49,6 @@ json_after(const struct json *doc, uint32_t parent, uint32_t child)
 	return next < doc->node[parent].next ? next : JSON_NONE;
 }
 
-uint32_t
-json_get(const struct json *doc, uint32_t at, const char *name)
-{
-	uint32_t found = JSON_NONE;
-
-	if (at == JSON_NONE || json_type(doc, at) != JSON_OBJECT)
-		return JSON_NONE;
-	for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c))
-		if (json_is(doc, c, name))
-			found = c + 1;
-	return found;
-}
-
 static uint32_t
 hex4(const uint8_t *p)
 {
@@ -162,19 +149,19 @@ json_utf8(uint32_t cp, uint8_t out[static 4])
 	return 4;
 }
 
-bool
-json_is(const struct json *doc, uint32_t at, const char *text)
+/* The string's value is `want`. */
+static bool
+is_text(const struct json *doc, uint32_t at, struct span want)
 {
-	struct span want = span_str(text);
+	const struct json_node *node = &doc->node[at];
 	struct json_points it;
 	uint32_t cp;
 	size_t done = 0;
 
-	if (at == JSON_NONE || json_type(doc, at) != JSON_STRING)
-		return false;
+	/* Without escapes its bytes are its value, and of most names the length tells enough. */
+	if (node->count == 0)
+		return node->len == want.n + 2 && span_eq(json_inner(doc, at), want);
 	it = (struct json_points){ json_inner(doc, at), 0 };
-	if (doc->node[at].count == 0)
-		return span_eq(it.s, want);
 	while (json_point(&it, &cp)) {
 		uint8_t utf8[4];
 		size_t n = json_utf8(cp, utf8);
@@ -184,6 +171,27 @@ json_is(const struct json *doc, uint32_t at, const char *text)
 		done += n;
 	}
 	return done == want.n;
+}
+
+bool
+json_is(const struct json *doc, uint32_t at, const char *text)
+{
+	return at != JSON_NONE && json_type(doc, at) == JSON_STRING &&
+	    is_text(doc, at, span_str(text));
+}
+
+uint32_t
+json_get(const struct json *doc, uint32_t at, const char *name)
+{
+	const struct span want = span_str(name);
+	uint32_t found = JSON_NONE;
+
+	if (at == JSON_NONE || json_type(doc, at) != JSON_OBJECT)
+		return JSON_NONE;
+	for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c))
+		if (is_text(doc, c, want))
+			found = c + 1;
+	return found;
 }
 
 bool

@@ -97,13 +97,26 @@ u256_mul(struct u256 *out, struct u256 a, struct u256 b)
 	return fits;
 }
 
-struct u256
-u256_div(struct u256 a, struct u256 b, struct u256 *rest)
+/* Digit by digit, in base 2^64, as on paper; *v becomes the quotient, the rest is returned. */
+static uint64_t
+divide_small(struct u256 *v, uint64_t by)
+{
+	wide rest = 0;
+
+	for (size_t i = LIMBS; i-- > 0;) {
+		rest = rest << 64 | v->limb[i];
+		v->limb[i] = (uint64_t)(rest / by); /* fits: the rest before was below `by` */
+		rest %= by;
+	}
+	return (uint64_t)rest;
+}
+
+/* Bit by bit: three microseconds, for divisors above 64 bits, which are rare. */
+static struct u256
+divide(struct u256 a, struct u256 b, struct u256 *rest)
 {
 	struct u256 quotient = U256_ZERO, r = U256_ZERO;
 
-	assert(!u256_is_zero(b));
-	/* Bit by bit, as on paper: under a microsecond, and easy to believe. */
 	for (unsigned bit = 256; bit-- > 0;) {
 		uint64_t top = r.limb[3] >> 63;
 
@@ -116,9 +129,24 @@ u256_div(struct u256 a, struct u256 b, struct u256 *rest)
 			quotient.limb[bit / 64] |= 1ull << bit % 64;
 		}
 	}
-	if (rest != NULL)
-		*rest = r;
+	*rest = r;
 	return quotient;
+}
+
+struct u256
+u256_div(struct u256 a, struct u256 b, struct u256 *rest)
+{
+	struct u256 left;
+	uint64_t small;
+
+	assert(!u256_is_zero(b));
+	if (u256_u64(b, &small))
+		left = u256_of(divide_small(&a, small));
+	else
+		a = divide(a, b, &left);
+	if (rest != NULL)
+		*rest = left;
+	return a;
 }
 
 struct u256
@@ -209,14 +237,7 @@ u256_text(struct u256 v, char room[static U256_DIGITS])
 	size_t at = U256_DIGITS;
 
 	do {
-		wide rest = 0;
-
-		for (size_t i = LIMBS; i-- > 0;) {
-			rest = rest << 64 | v.limb[i];
-			v.limb[i] = (uint64_t)(rest / 10);
-			rest %= 10;
-		}
-		room[--at] = (char)('0' + (int)rest);
+		room[--at] = (char)('0' + (int)divide_small(&v, 10));
 	} while (!u256_is_zero(v));
 	return span_of(room + at, U256_DIGITS - at);
 }

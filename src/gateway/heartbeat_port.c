@@ -150,7 +150,8 @@ heart_start(struct heart **out, struct loop *loop)
 void
 heart_wake(struct heart *h)
 {
-	uv_async_send(&h->wake);
+	if (h != NULL)
+		uv_async_send(&h->wake);
 }
 
 void

@@ -12,7 +12,7 @@ struct heart;
 
 /* On loop 0, before its thread is started; begins with the settings of then. Errors: NOMEM. */
 MUST_USE struct err heart_start(struct heart **out, struct loop *loop);
-/* The gateway's settings have changed. From any thread, until the loops have ended. */
+/* The gateway's settings have changed. From any thread, until the loops have ended. NULL is fine. */
 void heart_wake(struct heart *h);
 /* No more beats; nothing of it is under way any more. On loop 0. NULL is fine; safe twice. */
 void heart_stop(struct heart *h);

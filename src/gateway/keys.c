@@ -68,14 +68,15 @@ fail_provisioned(struct call *call)
 	    "Provider keys have already been initialized.");
 }
 
-/* What stands between us and an answer: nothing was committed. */
+/* What stands between us and an answer: nothing was committed, or somebody else was first. */
 static void
 fail_err(struct provisioning_call *k, struct err e)
 {
 	if (e.code == ERR_BUSY && k->posted != NULL)
 		reply_add(&k->posted->call.reply, "Retry-After", SPAN_LIT("1"));
-	if (e.code == ERR_REFUSED && k->posted != NULL) {
-		fail_provisioned(&k->posted->call);
+	if (e.code == ERR_REFUSED) {
+		if (k->posted != NULL)
+			fail_provisioned(&k->posted->call);
 		end(k);
 	} else if (e.code == ERR_BUSY) {
 		fail(k, 503, "overloaded_error", "overloaded",
@@ -188,8 +189,7 @@ static void
 take_text(struct provisioning_call *k, struct span text)
 {
 	const struct gateway *gw = k->loop->gw;
-	struct keys_rules rules = { .enclave = gw->opt->enclave,
-		.policy = buf_span(&gw->policy_text) };
+	struct keys_rules rules = { .enclave = gw->opt->enclave, .policy = &gw->policy };
 	struct refusal no = { 0 };
 	struct failure f;
 	struct err e;

@@ -5,7 +5,7 @@
 #include "codec/json.h"
 #include "core/arena.h"
 #include "core/limits.h"
-#include "gateway/policy.h"
+#include "gateway/shop_policy.h"
 
 enum { MAX_NODES = 256, ARENA_BYTES = 64 << 10 };
 
@@ -111,7 +111,7 @@ take_facilitator(struct reading *r, const struct member *m, uint32_t at)
 	if (!take_url(r, m, at, r->s->facilitator_url))
 		return false;
 	if (r->rules->enclave &&
-	    !policy_allows_facilitator(r->rules->policy, span_str(r->s->facilitator_url)))
+	    !shop_policy_allows(r->rules->policy, span_str(r->s->facilitator_url)))
 		return wrong(r, m, "one of the policy's facilitators");
 	return true;
 }

@@ -12,9 +12,10 @@
 #include "provider/refusal.h"
 
 /* What the operator may say depends on where we are. */
+struct shop_policy;
 struct keys_rules {
 	bool enclave;
-	struct span policy; /* its text: which facilitators an enclave may use */
+	const struct shop_policy *policy; /* of an enclave: which facilitators it may use */
 };
 
 /*

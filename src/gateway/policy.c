@@ -75,31 +75,3 @@ policy_provisioning_read(struct policy_provisioning *p, struct span text)
 	json_fini(&doc);
 	return e;
 }
-
-/* Of strings without escapes: a URL needs none. */
-static bool
-is_listed(const struct json *doc, struct span url)
-{
-	uint32_t list = json_get(doc, json_get(doc, 0, "payment"), "facilitators");
-
-	if (list == JSON_NONE || json_type(doc, list) != JSON_ARRAY)
-		return false;
-	for (uint32_t c = json_first(doc, list); c != JSON_NONE; c = json_after(doc, list, c))
-		if (json_type(doc, c) == JSON_STRING && span_eq(json_inner(doc, c), url))
-			return true;
-	return false;
-}
-
-bool
-policy_allows_facilitator(struct span text, struct span url)
-{
-	struct json doc;
-	bool listed;
-
-	if (!span_starts(url, SPAN_LIT("https://")) ||
-	    failed(json_parse(&doc, text, POLICY_MAX_NODES)))
-		return false;
-	listed = is_listed(&doc, url);
-	json_fini(&doc);
-	return listed;
-}

@@ -21,7 +21,4 @@ struct policy_provisioning {
 /* Both forms, and not in debug mode, unless the policy says otherwise. Errors: MALFORMED, REFUSED */
 MUST_USE struct err policy_provisioning_read(struct policy_provisioning *p, struct span text);
 
-/* M6: https, and on the list; `url` has no slash at its end. */
-bool policy_allows_facilitator(struct span text, struct span url);
-
 #endif

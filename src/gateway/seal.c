@@ -133,7 +133,11 @@ status_of(const struct rq *rq)
 }
 
 /* What may take room in a receipt of RECEIPT_MAX_BYTES. */
-enum { USAGE_IN_RECEIPT_BYTES = 1024, FINISH_IN_RECEIPT_BYTES = 1536 };
+enum {
+	USAGE_IN_RECEIPT_BYTES = 1024,
+	FINISH_IN_RECEIPT_BYTES = 1536,
+	FINISH_IN_PAID_RECEIPT_BYTES = 512, /* what `payment` takes is not there */
+};
 
 /* As delivered; a provider's long details are left to the body, which `res` covers. */
 static void
@@ -201,7 +205,8 @@ put_members(struct rq *rq, struct buf *b)
 	answer_put_finish(&rq->answer, &finish);
 	put_usage(rq, &usage);
 	/* 128 choices that were all filtered: the list is left to the body, which `res` covers. */
-	if (!failed(buf_check(&finish)) && finish.n <= FINISH_IN_RECEIPT_BYTES)
+	if (!failed(buf_check(&finish)) &&
+	    finish.n <= (rq->pay.due ? FINISH_IN_PAID_RECEIPT_BYTES : FINISH_IN_RECEIPT_BYTES))
 		r.finish_reason = buf_span(&finish);
 	if (!failed(buf_check(&usage)) &&
 	    !(rq->outcome == RECEIPT_FAILED && rq->answer.output_bytes == 0))

@@ -64,6 +64,50 @@ read_facilitators(struct shop_policy *p, const struct json *doc, uint32_t at)
 	return OK;
 }
 
+/* One field as it is sent. Printable ASCII alone: a line break would be another field. */
+static bool
+put_field(char line[static SHOP_FIELD_BYTES], const struct json *doc, uint32_t name)
+{
+	struct span n = json_inner(doc, name), v = json_inner(doc, name + 1);
+
+	if (!is_plain(doc, name, SHOP_FIELD_BYTES) || !is_plain(doc, name + 1, SHOP_FIELD_BYTES) ||
+	    n.n == 0 || n.n + v.n + 3 > SHOP_FIELD_BYTES ||
+	    span_find(n, SPAN_LIT(":"), 0) != SIZE_MAX ||
+	    span_find(n, SPAN_LIT(" "), 0) != SIZE_MAX)
+		return false;
+	memcpy(line, n.p, n.n);
+	memcpy(line + n.n, ": ", 2);
+	if (v.n > 0)
+		memcpy(line + n.n + 2, v.p, v.n);
+	for (size_t i = 0; line[i] != '\0'; i++)
+		if (line[i] < 0x20 || line[i] >= 0x7f)
+			return false;
+	return true;
+}
+
+static struct err
+read_fields(struct shop_policy *p, const struct json *doc, uint32_t at)
+{
+	static const char *const endpoint[SHOP_ENDPOINTS] = { "supported", "verify", "settle",
+		"settle_data" };
+
+	for (size_t i = 0; i < SHOP_ENDPOINTS && at != JSON_NONE; i++) {
+		uint32_t fields = json_get(doc, at, endpoint[i]);
+		size_t n = 0;
+
+		if (fields == JSON_NONE)
+			continue;
+		if (json_type(doc, fields) != JSON_OBJECT)
+			return FAIL(REFUSED, "policy: payment.facilitator_headers is no object");
+		for (uint32_t c = json_first(doc, fields); c != JSON_NONE;
+		     c = json_after(doc, fields, c))
+			if (n == SHOP_FIELDS_MAX || !put_field(p->field[i][n++], doc, c))
+				return FAIL(
+				    REFUSED, "policy: payment.facilitator_headers: no such field");
+	}
+	return OK;
+}
+
 static struct err
 read_all(struct shop_policy *p, const struct json *doc)
 {
@@ -73,6 +117,7 @@ read_all(struct shop_policy *p, const struct json *doc)
 		return FAIL(REFUSED, "policy: payment is absent");
 	TRY(x402_terms_read(&p->terms, doc, payment));
 	TRY(read_facilitators(p, doc, json_get(doc, payment, "facilitators")));
+	TRY(read_fields(p, doc, json_get(doc, payment, "facilitator_headers")));
 	TRY(read_price(p, doc, json_get(doc, 0, "price")));
 	TRY(read_number(doc, limits, "open_sessions", LEDGER_SESSIONS_MAX, &p->open_sessions));
 	TRY(read_number(doc, limits, "open_verifies", 10000, &p->open_verifies));

@@ -13,6 +13,7 @@
 #include "x402/requirements.h"
 
 enum { SHOP_FACILITATORS_MAX = 8, SHOP_URL_MAX = 512 };
+enum { SHOP_ENDPOINTS = 4, SHOP_FIELDS_MAX = 4, SHOP_FIELD_BYTES = 512 };
 
 /* Spans are of the policy's text. */
 struct shop_policy {
@@ -20,6 +21,8 @@ struct shop_policy {
 	struct span facilitator[SHOP_FACILITATORS_MAX]; /* URLs an enclave may use (M6) */
 	size_t n_facilitators;
 	char price_url[SHOP_URL_MAX + 1]; /* "": there is no source */
+	/* Beyond JSON's, "Name: value", of /supported, /verify, /settle, /settle_data. */
+	char field[SHOP_ENDPOINTS][SHOP_FIELDS_MAX][SHOP_FIELD_BYTES];
 	uint32_t refresh_s, max_age_s;
 	uint32_t open_sessions; /* M8 */
 	uint32_t open_verifies; /* /verify calls at a time, all loops (PAY-18) */

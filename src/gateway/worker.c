@@ -175,6 +175,14 @@ on_keys_lost(void *ctx)
 
 /* --- beginning --- */
 
+static const char *
+facilitator_field(const void *ctx, enum facilitator_endpoint endpoint, size_t i)
+{
+	const struct shop_policy *policy = ctx;
+
+	return i < SHOP_FIELDS_MAX ? policy->field[endpoint][i] : NULL;
+}
+
 static struct err
 loop_init(struct loop *l, const struct listeners *listeners, int channel)
 {
@@ -203,7 +211,9 @@ loop_init(struct loop *l, const struct listeners *listeners, int channel)
 		TRY(egress_tunnel(l->egress, &gw->opt->egress));
 	if (gw->shop != NULL) {
 		struct facilitator_client_options facilitator = { .egress = l->egress,
-			.terms = &gw->policy.terms };
+			.terms = &gw->policy.terms,
+			.field = facilitator_field,
+			.field_ctx = &gw->policy };
 
 		TRY(facilitator_client_new(&l->facilitator, &facilitator));
 	}

@@ -23,18 +23,6 @@ copy(uint8_t *to, struct span s)
 	return to + s.n;
 }
 
-/* A byte that would end the field early, or that no recipient should see. */
-static bool
-is_sound(const struct http_field *f)
-{
-	if (f->name.n == 0)
-		return false;
-	for (size_t i = 0; i < f->value.n; i++)
-		if ((f->value.p[i] < ' ' && f->value.p[i] != '\t') || f->value.p[i] == 0x7f)
-			return false;
-	return true;
-}
-
 static size_t
 digits(uint64_t v, uint64_t base, char out[static 20])
 {
@@ -82,7 +70,7 @@ put_head(struct h1_exchange *x, unsigned status, const struct http_field *field,
 	p = copy(p, SPAN_LIT("\r\n"));
 	for (size_t i = 0; i < n_fields; i++) {
 		/* A value that could split the answer is left out: it came from somewhere else. */
-		if (!is_sound(&field[i]))
+		if (!wire_field_is_sound(&field[i]))
 			continue;
 		p = copy(p, field[i].name);
 		p = copy(p, SPAN_LIT(": "));

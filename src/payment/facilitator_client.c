@@ -35,7 +35,8 @@ struct facilitator_client {
 	struct egress *egress;
 	char *url;
 	const struct x402_terms *terms;
-	struct facilitator_fields fields;
+	const char *(*field)(const void *ctx, enum facilitator_endpoint endpoint, size_t i);
+	const void *field_ctx;
 	unsigned filings; /* under way */
 	LIST_HEAD(call_list, facilitator_call) calls;
 };
@@ -258,14 +259,19 @@ on_answer(void *ctx, const struct api_answer *a)
 
 /* JSON's fields, those of the options, and `more` (NULL-terminated, or NULL). */
 static void
-fields_of(const char *out[static FIELDS_MAX + 1], const char *const *ours, const char *const *more)
+fields_of(const char *out[static FIELDS_MAX + 1], const struct facilitator_client *f,
+    enum facilitator_endpoint endpoint, const char *const *more)
 {
+	const char *own;
 	size_t n = 0;
 
 	out[n++] = "Content-Type: application/json";
 	out[n++] = "Accept: application/json";
-	for (; ours != NULL && *ours != NULL && n < FIELDS_MAX; ours++)
-		out[n++] = *ours;
+	for (size_t i = 0; f->field != NULL && n < FIELDS_MAX; i++) {
+		if ((own = f->field(f->field_ctx, endpoint, i)) == NULL || *own == '\0')
+			break;
+		out[n++] = own;
+	}
 	for (; more != NULL && *more != NULL && n < FIELDS_MAX; more++)
 		out[n++] = *more;
 	out[n] = NULL;
@@ -287,7 +293,7 @@ call_new(struct facilitator_client *f, enum kind kind)
 
 /* NULL, and c is gone: nothing was sent. */
 static struct facilitator_call *
-call_start(struct facilitator_call *c, const char *path, const char *const *ours,
+call_start(struct facilitator_call *c, const char *path, enum facilitator_endpoint endpoint,
     const char *const *more, struct span body)
 {
 	const char *field[FIELDS_MAX + 1];
@@ -301,7 +307,7 @@ call_start(struct facilitator_call *c, const char *path, const char *const *ours
 		.ctx = c };
 	struct err e;
 
-	fields_of(field, ours, more);
+	fields_of(field, c->f, endpoint, more);
 	buf_init(&url, 4096);
 	buf_put_str(&url, c->f->url == NULL ? "" : c->f->url);
 	buf_put_str(&url, path);
@@ -351,9 +357,9 @@ ask(struct facilitator_client *f, enum kind kind, const struct facilitator_payme
 		call_free(c);
 		c = NULL;
 	} else if (kind == VERIFY) {
-		c = call_start(c, "/verify", f->fields.verify, NULL, buf_span(&body));
+		c = call_start(c, "/verify", FACILITATOR_VERIFY, NULL, buf_span(&body));
 	} else {
-		c = call_start(c, "/settle", f->fields.settle, NULL, buf_span(&body));
+		c = call_start(c, "/settle", FACILITATOR_SETTLE, NULL, buf_span(&body));
 	}
 	buf_fini(&body);
 	return c;
@@ -388,7 +394,7 @@ poll_job(void *self, struct span job, const struct facilitator_payment *payment,
 	memcpy(c->asked.payer.b, payment->key.payer, ADDRESS_BYTES);
 	memcpy(c->job, job.p, job.n);
 	snprintf(path, sizeof(path), "/settle/%s", c->job);
-	return call_start(c, path, f->fields.settle, NULL, SPAN_NONE);
+	return call_start(c, path, FACILITATOR_SETTLE, NULL, SPAN_NONE);
 }
 
 static void
@@ -418,7 +424,7 @@ facilitator_client_supported(
 		return NULL;
 	c->supported = done;
 	c->ctx = ctx;
-	return call_start(c, "/supported", f->fields.supported, NULL, SPAN_NONE);
+	return call_start(c, "/supported", FACILITATOR_SUPPORTED, NULL, SPAN_NONE);
 }
 
 /* "name: value" with a NUL, the value as base64. False: it does not fit. */
@@ -459,7 +465,7 @@ facilitator_client_file(
 	if (fits && (c = call_new(f, FILE_PROOF)) != NULL) {
 		snprintf(word, sizeof(word), "x-settlement-type: %s", settle_data_type_name(type));
 		more[1] = (const char *)line.p;
-		(void)call_start(c, "/settle_data", f->fields.settle_data, more, SPAN_LIT("{}"));
+		(void)call_start(c, "/settle_data", FACILITATOR_SETTLE_DATA, more, SPAN_LIT("{}"));
 	}
 	buf_fini(&line);
 }
@@ -475,7 +481,8 @@ facilitator_client_new(
 		return FAIL(NOMEM, "facilitator");
 	f->egress = opt->egress;
 	f->terms = opt->terms;
-	f->fields = opt->fields;
+	f->field = opt->field;
+	f->field_ctx = opt->field_ctx;
 	LIST_INIT(&f->calls);
 	*out = f;
 	return OK;

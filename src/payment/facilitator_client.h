@@ -16,16 +16,22 @@
 
 struct facilitator_client;
 
-/* Fields of each kind of request beyond those of JSON, as "Name: value"; NULL-terminated, or NULL. */
-struct facilitator_fields {
-	const char *const *supported, *const *verify, *const *settle, *const *settle_data;
+/* The kinds of requests; polls of a job are SETTLE. */
+enum facilitator_endpoint {
+	FACILITATOR_SUPPORTED,
+	FACILITATOR_VERIFY,
+	FACILITATOR_SETTLE,
+	FACILITATOR_SETTLE_DATA,
+	FACILITATOR_ENDPOINTS
 };
 
 struct facilitator_client_options {
 	struct egress *egress;
 	/* Network, name and version of the asset: what permits do not carry. Its spans are borrowed. */
 	const struct x402_terms *terms;
-	struct facilitator_fields fields; /* borrowed */
+	/* Fields of each kind beyond those of JSON, "Name: value"; "" and NULL end them. Borrowed. */
+	const char *(*field)(const void *ctx, enum facilitator_endpoint endpoint, size_t i);
+	const void *field_ctx; /* field NULL: none */
 };
 /* Errors: NOMEM. */
 MUST_USE struct err facilitator_client_new(

@@ -229,7 +229,7 @@ struct ledger_task {
 
 /*
  * The task that is due with the nearest deadline; false: none. `draining`: every session that owes
- * something is due, and none takes new work (A3).
+ * something is due, and none takes new work (A3); what is still in flight is not waited for.
  */
 bool ledger_claim(struct ledger *l, uint64_t now_s, bool draining, struct ledger_task *t);
 

@@ -76,7 +76,7 @@ is_due(struct ledger *l, struct session *s, uint64_t now_s, bool draining)
 	case STATE_CLOSING:
 		return a.refusals < SETTLE_REFUSALS_MAX &&
 		    !past(now_s, s->deadline_s, PERMIT_LAST_S) &&
-		    (a.in_flight == 0 || past(now_s, s->deadline_s, SESSION_FORCE_S));
+		    (a.in_flight == 0 || draining || past(now_s, s->deadline_s, SESSION_FORCE_S));
 	case STATE_PENDING:
 		return true;
 	case STATE_UNKNOWN:
@@ -239,7 +239,8 @@ ledger_failed(struct ledger *l, const struct ledger_task *t, enum ledger_fault f
 		a.refusals++;
 		/* After a lost answer a no may only mean that the lost one was a yes. */
 		a.state = a.lost ? STATE_UNKNOWN : STATE_CLOSING;
-		if (fault == LEDGER_PAYER && !a.lost) {
+		/* Nor is a used nonce his fault when an earlier no may have been a yes. */
+		if (fault == LEDGER_PAYER && !a.lost && a.refusals == 1) {
 			payer_bar(l, &s->key, now_s + PAYER_BARRED_S);
 			a.barred = true;
 		}

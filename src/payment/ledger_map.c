@@ -131,6 +131,9 @@ ledger_bytes(const struct ledger *l)
 
 /* --- taking over --- */
 
+/* Far beyond what any worker gives out; the next ones can still count up. */
+#define GENERATION_MAX (UINT64_MAX / 2)
+
 /* What a worker of ours can have written. The rest of the entry is of no danger to us. */
 static bool
 session_makes_sense(const struct ledger *l, const struct session *s)
@@ -138,7 +141,8 @@ session_makes_sense(const struct ledger *l, const struct session *s)
 	const struct account *a = session_account(s);
 	struct u256 used;
 
-	return s->route != 0 && s->payload_n <= LEDGER_PAYLOAD_MAX_BYTES &&
+	return atomic_load(&s->generation) <= atomic_load(&l->shared->generation) &&
+	    s->route != 0 && s->payload_n <= LEDGER_PAYLOAD_MAX_BYTES &&
 	    u256_cmp(s->terms.cap, l->opt.largest_cap) <= 0 &&
 	    u256_add(&used, a->accumulated, a->reserved) && u256_cmp(used, s->terms.cap) <= 0 &&
 	    u256_cmp(a->promised, a->reserved) <= 0 && a->state < STATES && a->why < LEDGER_WHYS &&
@@ -174,6 +178,8 @@ disown(struct ledger *l, struct session *s, struct ledger_repair *did)
 static void
 rebuild(struct ledger *l, struct ledger_repair *did)
 {
+	if (atomic_load(&l->shared->generation) > GENERATION_MAX)
+		atomic_store(&l->shared->generation, GENERATION_MAX);
 	for (uint32_t i = 0; i < l->opt.sessions; i++) {
 		struct session *s = &l->session[i];
 
@@ -190,11 +196,20 @@ rebuild(struct ledger *l, struct ledger_repair *did)
 	for (uint32_t i = 0; i < LEDGER_BARRED_MAX; i++)
 		if (atomic_load(&l->barred[i].until_s) != 0)
 			barred_link(l, &l->barred[i]);
-	for (uint32_t i = 0; i < l->opt.sessions; i++)
-		if (atomic_load(&l->session[i].generation) != 0) {
-			session_link(l, &l->session[i]);
-			did->sessions++;
-		}
+	for (uint32_t i = 0; i < l->opt.sessions; i++) {
+		struct session *s = &l->session[i];
+		bool twice;
+
+		if (atomic_load(&s->generation) == 0)
+			continue;
+		twice = session_find(l, &s->key) != NULL ||
+		    session_find_secret(l, s->secret) != NULL;
+		session_link(l, s);
+		if (twice)
+			session_free(l, s);
+		did->dropped += twice;
+		did->sessions += !twice;
+	}
 }
 
 /* Goes over `high`, which burying may lower. */

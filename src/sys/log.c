@@ -88,6 +88,12 @@ put(struct line *l, const char *piece, size_t n)
 	return put_within(l, sizeof(l->p) - TAIL_BYTES, piece, n);
 }
 
+static bool
+put_str(struct line *l, const char *s)
+{
+	return put(l, s, strlen(s));
+}
+
 /* For what fits by construction: the tail, whose bytes TAIL_BYTES keeps free. */
 static void
 put_tail(struct line *l, const char *piece)
@@ -152,20 +158,31 @@ put_text(struct line *l, struct span text, bool alone)
 		put_tail(l, "\"");
 }
 
-/* key and separator, then the value; false when the line is full. */
+static bool
+put_number(struct line *l, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	return put(l, digits + at, sizeof(digits) - at);
+}
+
+/* key and separator, then the value; false, and nothing is put, when the line is full. */
 static bool
 put_field(struct line *l, const struct log_field *f, bool alone)
 {
-	char piece[128];
-	int n;
+	const size_t before = l->n;
 
-	if (f->text.p != NULL)
-		n = snprintf(piece, sizeof(piece), sink.json ? ",\"%s\":" : " %s=", f->key);
-	else
-		n = snprintf(piece, sizeof(piece), sink.json ? ",\"%s\":%llu" : " %s=%llu", f->key,
-		    (unsigned long long)f->number);
-	if (n < 0 || (size_t)n >= sizeof(piece) || !put(l, piece, (size_t)n))
+	if (!put_str(l, sink.json ? ",\"" : " ") || !put_str(l, f->key) ||
+	    !put_str(l, sink.json ? "\":" : "=") ||
+	    (f->text.p == NULL && !put_number(l, f->number))) {
+		l->n = before;
 		return false;
+	}
 	if (f->text.p != NULL)
 		put_text(l, f->text, alone);
 	return true;

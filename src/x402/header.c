@@ -74,17 +74,20 @@ void
 x402_put_compact(struct buf *b, const struct json *doc, uint32_t at)
 {
 	struct span raw = json_raw(doc, at);
+	size_t from = 0;     /* what stands before it is written, or white space */
 	bool inside = false; /* a string */
 
 	for (size_t i = 0; i < raw.n; i++) {
 		uint8_t c = raw.p[i];
 
-		if (!inside && (c == ' ' || c == '\t' || c == '\r' || c == '\n'))
-			continue;
 		if (inside && c == '\\')
-			buf_put_byte(b, raw.p[i++]); /* and what it escapes, a quote perhaps */
+			i++; /* and what it escapes, a quote perhaps */
 		else if (c == '"')
 			inside = !inside;
-		buf_put_byte(b, raw.p[i]);
+		else if (!inside && (c == ' ' || c == '\t' || c == '\r' || c == '\n')) {
+			buf_put(b, span_cut(raw, from, i));
+			from = i + 1;
+		}
 	}
+	buf_put(b, span_cut(raw, from, raw.n));
 }

@@ -143,7 +143,7 @@ static const char *const read_names[] = { "x402Version", "payload", "accepted", 
 	"token", "amount", "spender", "nonce", "deadline", "witness", "to", "facilitator",
 	"validAfter", "validBefore", "value", "scheme", "network", "asset", "payTo",
 	"maxTimeoutSeconds", "extra", "facilitatorAddress", "assetTransferMethod",
-	"erc20ApprovalGasSponsoring", "info", "signedTransaction" };
+	"erc20ApprovalGasSponsoring", "eip2612GasSponsoring", "info", "signedTransaction" };
 
 static uint32_t
 lower(uint32_t cp)
@@ -186,14 +186,18 @@ has_double(const struct json *doc)
 	return false;
 }
 
+/* The second is its sibling for tokens with `permit`, which we do not declare but facilitators take. */
 static bool
 sponsored(const struct json *doc)
 {
-	uint32_t at = json_get(doc, 0, "extensions");
+	uint32_t all = json_get(doc, 0, "extensions");
+	uint32_t approval = json_get(doc, all, "erc20ApprovalGasSponsoring");
+	uint32_t permit = json_get(doc, all, "eip2612GasSponsoring");
 
-	at = json_get(doc, at, "erc20ApprovalGasSponsoring");
-	at = json_get(doc, at, "info");
-	return x402_present(doc, json_get(doc, at, "signedTransaction"));
+	approval = json_get(doc, approval, "info");
+	permit = json_get(doc, permit, "info");
+	return x402_present(doc, json_get(doc, approval, "signedTransaction")) ||
+	    x402_present(doc, json_get(doc, permit, "signature"));
 }
 
 static struct x402_verdict

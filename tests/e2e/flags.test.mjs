@@ -28,9 +28,10 @@ for (const [rule, args, env, named] of [
 	['a public URL with a query', [], { PUBLIC_URL: 'https://a.example/?x' }, /PUBLIC_URL/],
 	['neither on nor off', [], { TEE_GATEWAY_PAYMENTS: 'yes' }, /TEE_GATEWAY_PAYMENTS.*yes.*on or off/],
 	['a price source that is none', [], { TEE_GATEWAY_PRICE_URL: 'x' }, /TEE_GATEWAY_PRICE_URL/],
-	['a price with an exponent', [], { TEE_GATEWAY_FIXED_PRICE_USD: '1e-3' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
+	['a price in words', [], { TEE_GATEWAY_FIXED_PRICE_USD: '5 cents' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
+	['a price below nothing', [], { TEE_GATEWAY_FIXED_PRICE_USD: '-1' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
 	['a price of nothing', [], { TEE_GATEWAY_FIXED_PRICE_USD: '0.000' }, /TEE_GATEWAY_FIXED_PRICE_USD/],
-	['payments, which are not there yet', [], { TEE_GATEWAY_PAYMENTS: 'on' }, /TEE_GATEWAY_PAYMENTS.*not offered/],
+	['a host\'s proxy beside a daemon on loopback', ['--nitriding', 'http://127.0.0.1:8080', '--egress', 'vsock:3:1080'], {}, /--egress.*--nitriding/],
 ])
 	test(`A1: ${rule} is exit 2 and one line that names it`, async () => {
 		const { code, stdout, stderr } = await runGateway(args, env);
@@ -75,6 +76,12 @@ test('--help, --version and --check-config say so and exit 0', async () => {
 	assert.match(version.stdout, /^tee-gateway \d+\.\d+\.\d+\n$/);
 	const check = await runGateway(['--check-config']);
 	assert.equal(check.code, 0, check.stderr);
+	assert.doesNotMatch(check.stdout, /offer/);
+	const sells = await runGateway(['--check-config'], { TEE_GATEWAY_PAYMENTS: 'on' });
+	assert.equal(sells.code, 0, sells.stderr);
+	assert.deepEqual(sells.stdout.trim().split('\n').slice(1), [17, 18, 19].map(n =>
+		`offer: upto 1${'0'.repeat(n)} of 0xFbC2051AE2265686a469421b2C5A2D5462FbF5eB on eip155:8453 ` +
+		'to 0x9deEBB5D1b22e4a6e027977CeAd13893A7E4cC1a'));
 });
 
 test('A1: the flag beats its environment twin', async () => {

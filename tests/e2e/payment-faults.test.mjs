@@ -261,7 +261,9 @@ test('no price: 503 before any payment; then the source\'s, to the digit, until 
 	}
 });
 
-test('proofs are filed as the client says: batch, individual, private (PAY-21)', p.withShop({}, async shop => {
+test('proofs are filed as the client says: batch, individual, private (PAY-21)', p.withShop({
+	policy: policy => { policy.payment.facilitator_headers = { verify: { 'X-Api-Key': 'for-verify' } }; },
+}, async shop => {
 	const marker = 'a-word-that-must-not-travel';
 	const body = p.question({ messages: [{ role: 'user', content: marker }] });
 	const wallet = p.newWallet();
@@ -301,4 +303,6 @@ test('proofs are filed as the client says: batch, individual, private (PAY-21)',
 	assert.equal(filed.output.id, individual.id);
 	assert.equal(filed.output.tee_signature, individual.tee_signature);
 	assert.equal(shop.facilitator.of('settle_data').length, 4, 'private ones are not filed');
+	assert.equal(shop.facilitator.of('verify')[0].headers['x-api-key'], 'for-verify');
+	assert.equal(last.headers['x-api-key'], undefined);
 }));

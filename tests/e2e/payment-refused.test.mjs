@@ -71,8 +71,7 @@ test('what has no price is 400 on paid routes, before any payment (C5)', async (
 	const rows = {
 		service_tier: { service_tier: 'flex' }, web_search_options: { web_search_options: {} },
 		prediction: { prediction: { type: 'content', content: 'x' } }, something_new: { something_new: 1 },
-		'messages[0].content[0]': { messages: [{ role: 'user', content: [
-			{ type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AAAA' } }] }] },
+		'messages[0].content[0]': { messages: [{ role: 'user', content: [{ type: 'file', file: { file_data: 'data:application/pdf;base64,JVBERi0=' } }] }] },
 	};
 	for (const [param, more] of Object.entries(rows)) {
 		const answer = await untouched(() => p.post(shop.url, p.question(more)));

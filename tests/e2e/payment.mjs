@@ -22,11 +22,12 @@ export function policyFile(change) {
 }
 
 /*
- * startShop({facilitator, env, args, loops, price, policy, hold}): all three. The OPG costs ten cents
- * (price null: what the source says); policy changes policy.json's copy.
+ * startShop({facilitator, env, args, loops, price, policy, upstreams}): all three. The OPG costs ten
+ * cents (price null: what the source says); policy changes policy.json's copy; upstreams are prefixes of
+ * environment variables whose providers are the same look-alike.
  * stop()	ends the gateway, which settles, then the others
  */
-export async function startShop({ facilitator: options, env = {}, args = [], loops = 2, price = '0.1', policy } = {}) {
+export async function startShop({ facilitator: options, env = {}, args = [], loops = 2, price = '0.1', policy, upstreams = [] } = {}) {
 	const facilitator = await startFakeFacilitator(options);
 	const provider = await startFakeOpenAI();
 	const close = async () => {
@@ -40,6 +41,7 @@ export async function startShop({ facilitator: options, env = {}, args = [], loo
 			env: {
 				...provider.env, TEE_GATEWAY_PAYMENTS: 'on', FACILITATOR_URL: facilitator.url,
 				PUBLIC_URL: 'https://gateway.example',
+				...Object.fromEntries(upstreams.map(name => [`${name}_BASE_URL`, `https://localhost:${provider.port}`])),
 				...(price === null ? {} : { TEE_GATEWAY_FIXED_PRICE_USD: price }), ...env,
 			},
 		});

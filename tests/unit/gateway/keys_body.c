@@ -116,10 +116,9 @@ everything(void **state)
 static void
 facilitators(void **state)
 {
-	const struct keys_rules rules = { .enclave = true,
-		.policy = SPAN_LIT(
-		    "{\"schema\":1,\"payment\":{\"facilitators\":[\"https://a.example\","
-		    "\"http://b.example\"]}}") };
+	static const struct shop_policy policy = { .facilitator = { SPAN_LIT("https://a.example") },
+		.n_facilitators = 1 };
+	const struct keys_rules rules = { .enclave = true, .policy = &policy };
 	static const struct {
 		const char *text;
 		bool taken;

@@ -203,6 +203,14 @@ reads_the_members(void **state)
 	assert_int_equal(p.signature.n, RECOVER_SIG_LEN);
 	assert_false(x402_contract_signed(&p));
 	assert_false(p.sponsored);
+	assert_int_equal(read_text(&p,
+			     replaced(&vectors, "\"extensions\": {",
+				 "\"extensions\":{\"eip2612GasSponsoring\":{\"info\":{"
+				 "\"signature\":\"0x\"}},"),
+			     &vectors.arena)
+			     .reason,
+	    X402_FINE);
+	assert_true(p.sponsored);
 	vectors_close(&vectors);
 
 	/* Its first request carries a signed approval (x402.md 4.6). */
