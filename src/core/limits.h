@@ -110,6 +110,7 @@
 #define LEDGER_SPENT_PER_SESSION 8     /* permits remembered; above: 503 */
 #define LEDGER_BARRED_MAX	 4096  /* payers; the one who is free soonest makes room */
 #define LEDGER_VALUE_CAPS	 100   /* M8: unsettled value, in largest caps */
+#define LEDGER_PAYER_CAPS	 10    /* of it, one payer's: clients pay each request by itself */
 #define PERMIT_SLACK_S		 60    /* M7: clocks differ; also how long a nonce is remembered */
 #define PERMIT_LAST_S		 6     /* facilitators want so much before the deadline */
 #define SESSION_IDLE_S		 100   /* x402.md 5: then it is settled */

@@ -381,11 +381,18 @@ offer_room(struct h2 *h)
 	struct h2_stream *x;
 	bool any = false;
 
+	if (!h->some_full)
+		return false;
+	h->some_full = false;
 	TAILQ_FOREACH(x, &h->open, all)
 	{
-		if (!x->full || !x->began || !x->headed || x->ended || x->aborted ||
-		    h2_waiting(x) > STREAM_LOW_BYTES || h2_wire.room(&x->base) == 0)
+		if (!x->full || x->ended || x->aborted)
 			continue;
+		if (!x->began || !x->headed || h2_waiting(x) > STREAM_LOW_BYTES ||
+		    h2_wire.room(&x->base) == 0) {
+			h->some_full = true;
+			continue;
+		}
 		x->full = false;
 		any = true;
 		h->host->ops->on_room(x->handler);

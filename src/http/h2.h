@@ -35,6 +35,7 @@ struct h2 {
 	struct h2_streams leaving; /* the session has closed them; their last bytes are in line */
 	struct h2_stream *reading; /* its head is under way; the session reads one at a time */
 	size_t pooled;		   /* bytes that streams hold above their reserve */
+	bool some_full;		   /* a stream may be `full`: only then they are looked through */
 	uint64_t put;		   /* bytes given to the link since the start */
 	uint64_t armed_ms, idle_ms, head_ms, drain_ms; /* deadlines; 0: none */
 	struct h2_purse resets, idle_frames;

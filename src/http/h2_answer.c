@@ -106,9 +106,11 @@ account(struct h2_stream *x, size_t before)
 	h->pooled -= before > H2_RESERVE_BYTES ? before - H2_RESERVE_BYTES : 0;
 	h->pooled += now > H2_RESERVE_BYTES ? now - H2_RESERVE_BYTES : 0;
 	/* exchange_room() of the others may be 0 from here on: they are due a call. */
-	if (had_room && h->pooled >= H2_POOL_BYTES)
+	if (had_room && h->pooled >= H2_POOL_BYTES) {
 		TAILQ_FOREACH(other, &h->open, all)
-	other->full = true;
+		other->full = true;
+		h->some_full = true;
+	}
 }
 
 static void
@@ -156,7 +158,7 @@ h2_write(struct exchange *base, struct span bytes)
 	if (before == 0)
 		clock_start(x);
 	if (h2_room(base) == 0)
-		x->full = true;
+		x->full = x->h2->some_full = true;
 	nghttp2_session_resume_data(x->h2->session, x->id); /* if it was put off */
 	kick(x);
 }

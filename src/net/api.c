@@ -4,6 +4,12 @@
 
 #include "core/buf.h"
 
+/*
+ * Small services close idle connections early, Node's after 5 s. A request that meets the close on
+ * its way is of unknown outcome, which with money is worse than another handshake.
+ */
+enum { IDLE_MAX_S = 4 };
+
 struct api_call {
 	struct egress_call *call;
 	struct buf sent, body;
@@ -87,6 +93,7 @@ api_start(struct api_call **out, struct egress *e, const struct api_request *r)
 			.body = buf_span(&c->sent),
 			.total_ms = r->total_ms,
 			.never_pauses = true,
+			.idle_max_s = IDLE_MAX_S,
 			.ops = &ops,
 			.ctx = c,
 		};

@@ -19,6 +19,7 @@
 enum {
 	CONNECTIONS_MAX = 2048,	     /* a loop's, all upstreams; HTTP/1.1 needs one a stream */
 	SMALL_BODY_BYTES = 48 << 10, /* libcurl sends up to 64 KiB together with the head */
+	IDLE_MAX_S = 60,	     /* an idle connection is not reused after */
 };
 
 struct egress {
@@ -484,9 +485,11 @@ egress_free(struct egress *e)
 /* --- the caller's side ------------------------------------------------------------------- */
 
 static struct err
-set_call(struct egress_call *c, enum egress_method method)
+set_call(struct egress_call *c, const struct egress_request *r)
 {
-	const CURLoption kind = method == EGRESS_GET ? CURLOPT_HTTPGET : CURLOPT_POST;
+	const CURLoption kind = r->method == EGRESS_GET ? CURLOPT_HTTPGET : CURLOPT_POST;
+	/* Peers close idle connections soon. */
+	const long idle_max_s = r->idle_max_s != 0 ? (long)r->idle_max_s : IDLE_MAX_S;
 	const long version = c->never_pauses ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 	/*
 	 * Share a connection that is about to stand, where it may be HTTP/2. Without TLS nothing says
@@ -501,6 +504,7 @@ set_call(struct egress_call *c, enum egress_method method)
 	    curl_easy_setopt(h, kind, 1L) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_HTTP_VERSION, version) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_PIPEWAIT, wait) == CURLE_OK &&
+	    curl_easy_setopt(h, CURLOPT_MAXAGE_CONN, idle_max_s) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->out.field) == CURLE_OK &&
 	    curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.n) == CURLE_OK &&
 	    /* Ours fires first; libcurl divides its own among a host's addresses. */
@@ -576,7 +580,7 @@ egress_start(struct egress *e, const struct egress_request *r, struct egress_cal
 	upstream_head_init(&c->head);
 	LIST_INSERT_HEAD(&e->calls, c, entry);
 	if (failed(bad = outgoing_init(&c->out, r->url, r->field, e->plain)) ||
-	    failed(bad = set_call(c, r->method)) || failed(bad = set_body(c)) ||
+	    failed(bad = set_call(c, r)) || failed(bad = set_body(c)) ||
 	    failed(bad = set_timer(c, or_default(r->total_ms, UPSTREAM_TOTAL_MS)))) {
 		call_free(c);
 		return bad;

@@ -88,6 +88,7 @@ struct egress_request {
 	 * 32 MiB for a paused stream, and leaks them when it is cancelled then.
 	 */
 	bool never_pauses;
+	uint32_t idle_max_s; /* a connection that was idle for longer is not taken; 0: 60 */
 	const struct egress_ops *ops;
 	void *ctx;
 };

@@ -6,7 +6,6 @@
 enum {
 	RECEIVE_BYTES = 256 << 10, /* 2.5 MB a second at 100 ms */
 	UPLOAD_BYTES = 16 << 10,   /* one TLS record; taken anew for each call */
-	IDLE_MAX_S = 60,	   /* an idle one is not reused after: peers close theirs soon */
 };
 
 /* What the kernel takes in while we pause is memory too; left alone it grows to megabytes. */
@@ -93,7 +92,6 @@ set_policy(CURL *h, struct multi *m, struct roots *roots, bool allow_plain,
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* every connection is verified on its own */
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
-	SET(CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
 	SET(CURLOPT_SOCKOPTDATA, m);

@@ -79,7 +79,7 @@ overloaded(struct ledger *l, const struct permit_key *key, uint64_t now_s)
 
 	if (u256_cmp(plus(sums->owed, sums->reserved), l->value_max) >= 0)
 		return true;
-	if (u256_cmp(payer_exposure(l, key), l->opt.largest_cap) >= 0)
+	if (u256_cmp(payer_exposure(l, key), l->payer_max) >= 0)
 		return true;
 	if (sums->sessions + sums->spent >= l->n_spent) {
 		spent_sweep(l, now_s, l->n_spent);
@@ -201,8 +201,8 @@ reserve(struct ledger *l, const struct ledger_session *at, struct u256 amount, u
 	tell(remaining, what_remains(s, &a));
 	if (u256_cmp(amount, what_remains(s, &a)) > 0)
 		return LEDGER_SHORT;
-	/* PAY-12: sessions that were opened while each was empty add up to no more than one. */
-	if (u256_cmp(plus(payer_exposure(l, &s->key), amount), l->opt.largest_cap) > 0)
+	/* PAY-12: sessions that were opened while each was empty add up to no more than that. */
+	if (u256_cmp(plus(payer_exposure(l, &s->key), amount), l->payer_max) > 0)
 		return LEDGER_OVERLOADED;
 	a.reserved = plus(a.reserved, amount);
 	a.in_flight++;

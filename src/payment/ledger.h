@@ -59,15 +59,15 @@ enum ledger_verdict {
 	LEDGER_OVERLOADED,  /* M8: too many sessions or too much unsettled value: 503 */
 	LEDGER_LATE,	    /* charge(), commit(): the permit was settled without this request */
 };
-/* "ok", "session_expired", ...: one word, for logs and metrics. */
+/* "ok", "session_gone", ...: one word, for logs and metrics. */
 const char *ledger_verdict_name(enum ledger_verdict v);
 
 /* --- the mapping --- */
 
 struct ledger_options {
-	uint32_t sessions;	 /* M8: open at once; 1..LEDGER_SESSIONS_MAX */
-	struct u256 largest_cap; /* of the policy; 100 times it bounds the unsettled value (M8),
-				    once it what one payer may owe at a time (PAY-12) */
+	uint32_t sessions; /* M8: open at once; 1..LEDGER_SESSIONS_MAX */
+	/* Of the policy; 100 times it bounds the unsettled value (M8), 10 times it one payer's. */
+	struct u256 largest_cap;
 	/*
 	 * M7: permits whose deadline is not later are refused (in an enclave: boot + max_timeout_s +
 	 * 60). 0: no such rule.
@@ -164,7 +164,7 @@ struct ledger_hold {
 
 /*
  * Sets `amount` aside. LEDGER_OK, or LEDGER_SHORT and then *remaining, or LEDGER_GONE, LEDGER_BARRED,
- * or LEDGER_OVERLOADED: with this payer's other sessions it would be above the largest cap (PAY-12).
+ * or LEDGER_OVERLOADED: with this payer's other sessions it is more than he may owe (PAY-12).
  * *remaining is what is left afterwards, too; NULL when nobody asks. An amount of 0 is fine.
  */
 enum ledger_verdict ledger_reserve(struct ledger *l, const struct ledger_session *s,

@@ -63,6 +63,8 @@ ledger_lay_out(struct ledger *l, const struct ledger_options *opt, void *base)
 	*l = (struct ledger){ .opt = *opt, .n_spent = spent };
 	if (!u256_mul(&l->value_max, opt->largest_cap, u256_of(LEDGER_VALUE_CAPS)))
 		l->value_max = U256_MAX;
+	if (!u256_mul(&l->payer_max, opt->largest_cap, u256_of(LEDGER_PAYER_CAPS)))
+		l->payer_max = U256_MAX;
 	l->shared = take(&r, 1, sizeof(*l->shared));
 	l->session = take(&r, n, sizeof(*l->session));
 	l->payload = take(&r, n, LEDGER_PAYLOAD_MAX_BYTES);

@@ -119,7 +119,7 @@ struct pool {
 /* Each process's own view: addresses and sizes, from the options alone. */
 struct ledger {
 	struct ledger_options opt;
-	struct u256 value_max;
+	struct u256 value_max, payer_max;
 	uint32_t n_spent;
 	size_t bytes;
 	struct shared *shared;

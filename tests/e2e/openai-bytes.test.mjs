@@ -103,6 +103,31 @@ test('what goes upstream: key, API name, members as they came', async () => {
 	assert.equal(claims.model, ' OpenAI/GPT-4.1');
 });
 
+test('numbers, Unicode, order and white space of what the client wrote arrive as sent', async () => {
+	const written = {
+		temperature: '1e-7', top_p: '0.1',
+		messages: '[ {"content" : "\\u00e9 é \\ud83d\\ude00 😀 \\/\\u0041", "role":"user"},\n\t{"role": "user","content":[ {"text":"b","type" :"text"} ]} ]',
+		response_format: '{ "json_schema":{"schema":{"z":{"const" : 12345678901234567890,"maximum":0.1 },"a":[1e-7, -0,1E+2]}, "name":"é"},"type":"json_schema"}',
+		metadata: '{"b" : "\\u00e9","a":"é"}',
+	};
+	const request = '{"model":"gpt-4.1"' + Object.entries(written).map(([name, value]) => ` ,\n"${name}" : ${value}`).join('') + '}';
+	for (const streamed of [false, true]) {
+		const body = streamed ? `${request.slice(0, -1)},"stream":true}` : request;
+		fake.answer(streamed ? stream(fixture('chat-text-stream-usage.sse')) : whole(fixture('chat-text.body.json')));
+		const answer = await post(chat(), body);
+		assert.equal(answer.status, 200, answer.body.toString());
+		const call = fake.last();
+		for (const [name, value] of Object.entries(written))
+			assert.ok(call.body.includes(`"${name}":${value}`), `${name}: ${call.body}`);
+		const { content, jws } = streamed ? splitStream(answer.body)
+			: { content: answer.body, jws: answer.headers['tee-receipt'] };
+		const claims = await verifyReceipt(identity, jws, { request: body, content });
+		assert.equal(claims.fwd, sha256(call.body));
+		assert.equal(claims.up, sha256(call.sent));
+		assert.equal(claims.adjusted, undefined);
+	}
+});
+
 test('a stream asks the provider for usage, whatever the client said', async () => {
 	fake.answer(stream(fixture('chat-text-stream-usage.sse')));
 	await post(chat(), { ...ask, stream: true, stream_options: { include_usage: false } });

@@ -5,8 +5,9 @@ import http from 'node:http';
 import net from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
 import { payFor } from './fake-facilitator.mjs';
-import { sha256, stream, whole } from './fake-openai.mjs';
+import { stream, whole } from './fake-openai.mjs';
 import * as p from './payment.mjs';
+import { readIdentity, splitStream, textHash, verifyReceipt, verifyTeeFields } from './receipts-check.mjs';
 
 let shop;
 before(async () => { shop = await p.startShop(); });
@@ -243,15 +244,42 @@ test('legacy completions are paid, with their own session', async () => {
 	assert.equal(p.json(got).opengradient.cost_opg, String(p.cost(10, 8)));
 });
 
-test('a paid answer verifies, and its receipt names the body and the model (PAY-08)', async () => {
-	const s = await session();
+test('paid answers verify, whole and streamed, and the receipt names body and model (PAY-08)', async () => {
+	const identity = await readIdentity(shop.gateway), s = await session();
+	const body = p.question({ model: 'gpt-5-mini', max_tokens: 20 });
 	shop.provider.answer(whole(p.completion()));
-	const got = await p.reuse(shop, s.id, p.question({ model: 'gpt-5-mini', max_tokens: 20 }));
-	const { payment, model, req } = p.claims(got.headers['tee-receipt']);
+	const got = await p.reuse(shop, s.id, body);
+	const { payment, model } = await verifyReceipt(identity, got.headers['tee-receipt'],
+		{ request: JSON.stringify(body), content: got.body });
+	verifyTeeFields(identity, p.json(got), { outputHash: textHash('Fine.') });
 	assert.equal(model, 'gpt-5-mini');
-	assert.equal(req, sha256(JSON.stringify(p.question({ model: 'gpt-5-mini', max_tokens: 20 }))));
 	// 10 x 0.25 + 8 x 2 micro-dollars.
 	assert.equal(BigInt(payment.charged), 185n * 10n ** 12n);
+
+	shop.provider.answer(stream(p.chunks()));
+	const streamed = await p.reuse(shop, s.id, { ...body, stream: true });
+	const { content, jws, done } = splitStream(streamed.body);
+	assert.ok(done);
+	await verifyReceipt(identity, jws, { request: JSON.stringify({ ...body, stream: true }), content });
+	verifyTeeFields(identity, p.lastEvent(streamed.body), { outputHash: textHash('Fine.') });
+});
+
+test('a paid receipt fits, whatever stands in it (R1)', async () => {
+	const s = await session({ cap: 100n * p.CAP });
+	const identity = await readIdentity(shop.gateway);
+	const n = 100, long = 'n'.repeat(120);
+	const body = p.question({ n, max_tokens: 20, user: 'x', seed: 1 });
+	shop.provider.answer(whole({
+		...p.completion(), model: long,
+		choices: Array.from({ length: n }, (_, index) => ({ index, message: { role: 'assistant', content: 'x' }, finish_reason: 'length' })),
+		usage: { prompt_tokens: 10, completion_tokens: 8, total_tokens: 18, details: { long: 'd'.repeat(900) } },
+	}, { headers: { 'x-request-id': 'r'.repeat(200), 'openai-organization': 'o'.repeat(200) } }));
+	const got = await p.reuse(shop, s.id, body, { 'tee-nonce': 'A'.repeat(64) });
+	assert.equal(got.status, 200, got.body.toString());
+	const { payment, served_model } = await verifyReceipt(identity, got.headers['tee-receipt'],
+		{ request: JSON.stringify(body), content: got.body });
+	assert.equal(served_model, long);
+	assert.equal(BigInt(payment.charged), p.cost(10, 8));
 });
 
 test('the sums agree: receipts, settlements', async () => {

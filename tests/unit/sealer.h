@@ -13,7 +13,7 @@
 #include "crypto/jwe.h"
 #include "crypto/p256.h"
 
-/* {"alg":...,"enc":...,"epk":{...}`more`}; NULL: what is right. */
+/* What is to be wrong with it; NULL: nothing. */
 struct bend {
 	const char *header; /* the whole, with %s for epk's members x and y */
 	const char *alg;    /* the algorithm that the key is derived for */

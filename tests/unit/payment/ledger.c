@@ -657,14 +657,16 @@ the_value_is_bounded(void **state)
 	struct ledger_session s;
 	struct ledger_permit p;
 
-	/* PAY-12: what one payer may owe at a time is one cap. */
-	p = permit(1, 1);
+	/* PAY-12: what one payer may owe at a time. */
+	for (unsigned i = 1; i < LEDGER_PAYER_CAPS; i++) {
+		p = permit(1, i);
+		s = open_at(l, &p, T0);
+		spend(l, &s, CAP, T0);
+	}
+	p = permit(1, 98);
 	s = open_at(l, &p, T0);
-	spend(l, &s, 600, T0);
-	p = permit(1, 2);
-	s = open_at(l, &p, T0);
-	assert_int_equal(ledger_reserve(l, &s, u256_of(400), T0, &h, NULL), LEDGER_OK);
-	p = permit(1, 3);
+	assert_int_equal(ledger_reserve(l, &s, u256_of(CAP), T0, &h, NULL), LEDGER_OK);
+	p = permit(1, 99);
 	assert_int_equal(ledger_look(l, &p, T0), LEDGER_OVERLOADED);
 	ledger_release(l, &h);
 	assert_int_equal(ledger_look(l, &p, T0), LEDGER_FRESH);
@@ -672,17 +674,18 @@ the_value_is_bounded(void **state)
 	open_at(l, &p, T0);
 	assert_int_equal(ledger_reserve(l, &s, u256_of(300), T0, &h, NULL), LEDGER_OK);
 	s = open_at(l, &p, T0);
-	assert_int_equal(ledger_reserve(l, &s, u256_of(101), T0, &more, NULL), LEDGER_OVERLOADED);
+	assert_int_equal(
+	    ledger_reserve(l, &s, u256_of(CAP - 299), T0, &more, NULL), LEDGER_OVERLOADED);
 	assert_int_equal(more.generation, 0);
-	assert_int_equal(ledger_reserve(l, &s, u256_of(100), T0, &more, NULL), LEDGER_OK);
+	assert_int_equal(ledger_reserve(l, &s, u256_of(CAP - 300), T0, &more, NULL), LEDGER_OK);
 	ledger_release(l, &more);
 	ledger_release(l, &h);
 	/* M8: of all together a hundred caps. */
-	for (unsigned i = 0; i < LEDGER_VALUE_CAPS; i++) {
+	for (unsigned i = LEDGER_PAYER_CAPS - 1; i < LEDGER_VALUE_CAPS; i++) {
 		p = permit(100 + i, 1);
 		assert_int_equal(ledger_look(l, &p, T0), LEDGER_FRESH);
 		s = open_at(l, &p, T0);
-		spend(l, &s, i == 0 ? 400 : CAP, T0);
+		spend(l, &s, CAP, T0);
 	}
 	p = permit(2, 1);
 	assert_int_equal(ledger_look(l, &p, T0), LEDGER_OVERLOADED);
