@@ -280,7 +280,8 @@ read_job(struct facilitator_settlement *s, const struct json *doc, uint32_t at,
 		return read_settle(s, doc, result, asked);
 	}
 	s->outcome = SETTLEMENT_JOB;
-	if (present(doc, at, "error") ||
+	/* An empty text says that there was none. */
+	if ((present(doc, at, "error") && !json_is(doc, json_get(doc, at, "error"), "")) ||
 	    (plain(doc, at, "status", &status) && span_eq(status, SPAN_LIT("failed")))) {
 		s->outcome = SETTLEMENT_REFUSED;
 		take_reason(&s->reason, doc, at, "error");

@@ -79,6 +79,11 @@ x402_cap_for(const struct x402_terms *t, struct u256 worst)
 bool
 x402_facilitator_known(const struct x402_terms *t, const struct address *a)
 {
+	static const struct address nobody;
+
+	/* Before the facilitator has said who it is, nobody is it. */
+	if (address_eq(a, &nobody))
+		return false;
 	return address_eq(a, &t->facilitator) ||
 	    (t->has_facilitator_before && address_eq(a, &t->facilitator_before));
 }

@@ -339,6 +339,8 @@ static const struct {
 	{ "waiting",
 	    "{\"jobId\":\"payment-1\",\"status\":\"active\",\"result\":null,\"error\":null}",
 	    SETTLEMENT_JOB, "" },
+	{ "waiting, with an error of no words",
+	    "{\"jobId\":\"payment-1\",\"status\":\"queued\",\"error\":\"\"}", SETTLEMENT_JOB, "" },
 	{ "waiting, wrapped", "{\"paymentJob\":{\"jobId\":\"payment-1\",\"status\":\"queued\"}}",
 	    SETTLEMENT_JOB, "" },
 	{ "settled", "{\"jobId\":\"payment-1\",\"status\":\"completed\",\"result\":" DONE("") "}",
