@@ -14,7 +14,8 @@
 
 /*
  * M4: an answer that was complete, or that the client left, is paid for; so is one that failed after
- * something of it was delivered. One that failed before is free.
+ * something of it was delivered. One that failed before is free, also when the client leaves while
+ * the provider still says why, or is not reached yet.
  */
 static bool
 costs(const struct rq *rq)
@@ -23,7 +24,8 @@ costs(const struct rq *rq)
 	case RECEIPT_COMPLETE:
 		return true;
 	case RECEIPT_TRUNCATED:
-		return rq->called;
+		return rq->called && !rq->unsent &&
+		    (rq->upstream_status == 0 || rq->upstream_status == 200);
 	case RECEIPT_FAILED:
 		return rq->streaming && rq->answer.output_bytes > 0;
 	}

@@ -16,8 +16,11 @@ enum {
 	LIMIT_DEFAULT = 4096, /* C7 */
 	LIMIT_LEAST = 16,     /* M3: an answer shorter than this is none */
 	RESERVE_TRIES = 3,    /* others reserve meanwhile */
+	FRAME_TOKENS = 4,     /* around a message */
+	FRAMES_FREE = 32,     /* messages whose frames are not counted */
 	REQUIRED_MAX_BYTES = 8192,
 	LATE_MS = 1000,
+	ENDING_S = 5, /* for an answer that is cut off: to be sealed, and clocks tick in seconds */
 };
 
 static const char exhausted[] = "Session expired or exhausted";
@@ -187,14 +190,17 @@ check_priced(struct rq *rq)
 
 /*
  * M2: no text has more tokens than bytes. Tools and the answer's schema are read by the model like a
- * prompt.
+ * prompt, and so may be what else stands in a message. The few tokens around each message are in the
+ * slack of its text; they are not when there are thousands of messages without any.
  */
 static uint64_t
 prompt_bound(const struct request *r)
 {
 	static const enum param read_too[] = { PARAM_TOOLS, PARAM_RESPONSE_FORMAT };
-	uint64_t bytes = r->prompt_bytes;
+	uint64_t bytes = r->prompt_bytes + r->other_bytes;
 
+	if (r->n_messages > FRAMES_FREE)
+		bytes += (uint64_t)(r->n_messages - FRAMES_FREE) * FRAME_TOKENS;
 	for (size_t i = 0; i < sizeof(read_too) / sizeof(read_too[0]); i++)
 		if (r->at[read_too[i]] != JSON_NONE)
 			bytes += json_raw(&r->doc, r->at[read_too[i]]).n;
@@ -429,16 +435,18 @@ rq_step_pay(struct rq *rq)
 {
 	const struct options *opt = rq->loop->gw->opt;
 	struct pay *p = &rq->pay;
-	bool many, two;
+	bool many, two, contrary;
 	struct span secret = http_field_get(rq->head, "x-upto-session", &many);
 	struct span payment = http_field_get(rq->head, "payment-signature", &two);
+	struct span type;
 	enum ledger_verdict v;
 
 	/* Behind nitriding the daemon has the TLS. */
 	p->bears = !opt->enclave || opt->nitriding.n > 0 || exchange_origin(rq->x)->tls;
-	p->filing = rq->unsigned_answer
-	    ? SETTLE_DATA_PRIVATE
-	    : settle_data_type_of(http_field_get(rq->head, "x-settlement-type", NULL));
+	/* One that says two things has said private, perhaps. */
+	type = http_field_get(rq->head, "x-settlement-type", &contrary);
+	p->filing = rq->unsigned_answer || contrary ? SETTLE_DATA_PRIVATE
+						    : settle_data_type_of(type);
 	if (secret.p != NULL)
 		return pay_by_session(rq, secret, many, payment, two);
 	if (judge(rq, payment, two) == RQ_MORE)
@@ -506,7 +514,7 @@ rq_step_reserve(struct rq *rq)
 uint32_t
 pay_total_ms(const struct rq *rq, uint32_t total_ms)
 {
-	uint64_t now = clock_unix_s(), until = rq->pay.hold.until_s, left;
+	uint64_t now = clock_unix_s() + ENDING_S, until = rq->pay.hold.until_s, left;
 
 	if (!rq->pay.due)
 		return total_ms;

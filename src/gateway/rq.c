@@ -643,8 +643,10 @@ rq_on_gone(struct rq *rq, bool delivered)
 		rq_run(rq);
 		return;
 	}
-	if (rq->call != NULL)
+	if (rq->call != NULL) {
+		rq->unsent = !egress_sent(rq->call);
 		egress_cancel(rq->call);
+	}
 	rq->call = NULL;
 	if (rq->ticket != NULL)
 		key_cancel(rq->ticket);

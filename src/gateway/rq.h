@@ -83,6 +83,7 @@ struct rq {
 	uint8_t fwd_sha256[SHA256_LEN];
 	struct egress_call *call;
 	bool called, retried, upstream_done, sentinel;
+	bool unsent;	/* the client left before the provider could have any of it */
 	bool no_events; /* a stream was asked for, and something else is coming */
 	unsigned upstream_status;
 	struct sha256 *up;

@@ -610,6 +610,12 @@ egress_cancel(struct egress_call *c)
 		call_free(c);
 }
 
+bool
+egress_sent(const struct egress_call *c)
+{
+	return c->phase >= CALL_WAITING;
+}
+
 struct span
 egress_field(const struct egress_call *c, const char *name)
 {

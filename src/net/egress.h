@@ -103,6 +103,8 @@ egress_start(struct egress *e, const struct egress_request *r, struct egress_cal
 void egress_resume(struct egress_call *c);
 /* Forgets the call at once; no callback follows. Safe from inside a callback. */
 void egress_cancel(struct egress_call *c);
+/* Whether the upstream may have any of the request: a connection stood, and it went out. */
+bool egress_sent(const struct egress_call *c);
 
 /*
  * A response field's value (the only field of that name, case-blind; .p is NULL when absent or

@@ -201,6 +201,9 @@ reserve(struct ledger *l, const struct ledger_session *at, struct u256 amount, u
 	tell(remaining, what_remains(s, &a));
 	if (u256_cmp(amount, what_remains(s, &a)) > 0)
 		return LEDGER_SHORT;
+	/* PAY-12: sessions that were opened while each was empty add up to no more than that. */
+	if (u256_cmp(plus(payer_exposure(l, &s->key), amount), l->payer_max) > 0)
+		return LEDGER_OVERLOADED;
 	a.reserved = plus(a.reserved, amount);
 	a.in_flight++;
 	session_commit(l, s, &a);

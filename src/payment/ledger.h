@@ -163,8 +163,9 @@ struct ledger_hold {
 };
 
 /*
- * Sets `amount` aside. LEDGER_OK, or LEDGER_SHORT and then *remaining, or LEDGER_GONE. *remaining
- * is what is left afterwards, too; NULL when nobody asks. An amount of 0 is fine.
+ * Sets `amount` aside. LEDGER_OK, or LEDGER_SHORT and then *remaining, or LEDGER_GONE, LEDGER_BARRED,
+ * or LEDGER_OVERLOADED: with this payer's other sessions it is more than he may owe (PAY-12).
+ * *remaining is what is left afterwards, too; NULL when nobody asks. An amount of 0 is fine.
  */
 enum ledger_verdict ledger_reserve(struct ledger *l, const struct ledger_session *s,
     struct u256 amount, uint64_t now_s, struct ledger_hold *h, struct u256 *remaining);

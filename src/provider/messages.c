@@ -140,8 +140,26 @@ tool_calls_check(struct place *at, uint32_t calls)
 		    !is_text(at->doc, arguments))
 			return wrong(at, member, "a function call with name and arguments");
 		at->facts->prompt_bytes += messages_text_bytes(at->doc, arguments);
+		at->facts->other_bytes -= json_inner(at->doc, arguments).n; /* counted as both */
 	}
 	return true;
+}
+
+/* All strings in the message but its role and its content, names of members included. */
+static uint64_t
+other_bytes(const struct json *doc, uint32_t message, uint32_t role, uint32_t content)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t c = json_first(doc, message); c != JSON_NONE;
+	     c = json_after(doc, message, c)) {
+		if (c + 1 == role || c + 1 == content)
+			continue;
+		for (uint32_t i = c + 1; i < doc->node[c + 1].next; i++)
+			if (json_type(doc, i) == JSON_STRING)
+				bytes += json_inner(doc, i).n;
+	}
+	return bytes;
 }
 
 static bool
@@ -154,6 +172,7 @@ message_check(struct place *at, uint32_t message)
 		return wrong(at, "", "an object");
 	if (role == JSON_NONE || json_type(at->doc, role) != JSON_STRING)
 		return wrong(at, ".role", "a string");
+	at->facts->other_bytes += other_bytes(at->doc, message, role, content);
 	if (json_is(at->doc, role, "user"))
 		return content_check(at, content, false, CONTENT_USER);
 	if (json_is(at->doc, role, "system") || json_is(at->doc, role, "developer"))
@@ -190,6 +209,7 @@ messages_check(
 		if (!message_check(&place, c))
 			return false;
 	}
+	facts->n = index;
 	return true;
 }
 

@@ -13,7 +13,13 @@
 #include "provider/refusal.h"
 
 struct messages_facts {
-	uint64_t prompt_bytes;	  /* UTF-8 bytes of all text */
+	uint64_t prompt_bytes; /* UTF-8 bytes of all text */
+	/*
+	 * Of all else in the messages that a model may be shown: names, calls of custom tools, members
+	 * that we do not know and pass on. At least.
+	 */
+	uint64_t other_bytes;
+	uint32_t n;		  /* messages */
 	struct parts_facts parts; /* that are no text */
 };
 

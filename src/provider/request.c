@@ -152,6 +152,8 @@ check_messages(struct reader *r, const char *name, uint32_t at)
 	if (!messages_check(r->doc, at, &facts, r->no))
 		return WRONG;
 	r->rq->prompt_bytes += facts.prompt_bytes;
+	r->rq->other_bytes = facts.other_bytes;
+	r->rq->n_messages = facts.n;
 	r->rq->parts = facts.parts;
 	return VALUE;
 }

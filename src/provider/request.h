@@ -84,9 +84,11 @@ struct request {
 	uint64_t present;	  /* PARAM_BIT of every value that is there */
 	uint32_t unknown;	  /* name node of the first unknown member, JSON_NONE */
 	bool stream;
-	unsigned n;		  /* choices asked for, at least 1 */
-	uint64_t output_limit;	  /* max_completion_tokens, else max_tokens; UINT64_MAX: absent */
-	uint64_t prompt_bytes;	  /* UTF-8 bytes of the prompt's strings (S4, M2) */
+	unsigned n;	       /* choices asked for, at least 1 */
+	uint64_t output_limit; /* max_completion_tokens, else max_tokens; UINT64_MAX: absent */
+	uint64_t prompt_bytes; /* UTF-8 bytes of the prompt's strings (S4, M2) */
+	uint64_t other_bytes;  /* of what else in messages a model may be shown (M2) */
+	uint32_t n_messages;
 	struct parts_facts parts; /* content parts that are no text */
 };
 

@@ -137,6 +137,55 @@ read_accepted(struct x402_payment *p, const struct json *doc, uint32_t accepted)
 	return X402_OK;
 }
 
+/* What is read of a payment, here or by the facilitator. */
+static const char *const read_names[] = { "x402Version", "payload", "accepted", "resource",
+	"extensions", "signature", "permit2Authorization", "authorization", "from", "permitted",
+	"token", "amount", "spender", "nonce", "deadline", "witness", "to", "facilitator",
+	"validAfter", "validBefore", "value", "scheme", "network", "asset", "payTo",
+	"maxTimeoutSeconds", "extra", "facilitatorAddress", "assetTransferMethod",
+	"erc20ApprovalGasSponsoring", "eip2612GasSponsoring", "info", "signedTransaction" };
+
+static uint32_t
+lower(uint32_t cp)
+{
+	if (cp == 0x212a || cp == 0x17f) /* signs for kelvin and long s: letters to Go */
+		return cp == 0x212a ? 'k' : 's';
+	return cp >= 'A' && cp <= 'Z' ? cp | 0x20 : cp;
+}
+
+/* Whether a name is `name` to somebody: Go folds letter case, Python's models know snake_case. */
+static bool
+resembles(struct span inner, const char *name)
+{
+	struct json_points it = { .s = inner };
+	uint32_t cp;
+
+	while (json_point(&it, &cp)) {
+		if (cp == '_')
+			continue;
+		if (*name == '\0' || lower(cp) != lower((uint8_t)*name))
+			return false;
+		name++;
+	}
+	return *name == '\0';
+}
+
+/* PAY-06: no reader after us may find another payment in it than we did. */
+static bool
+has_double(const struct json *doc)
+{
+	for (uint32_t at = 0; at < doc->n; at++) {
+		if (json_type(doc, at) != JSON_OBJECT)
+			continue;
+		for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c))
+			for (size_t i = 0; i < sizeof(read_names) / sizeof(read_names[0]); i++)
+				if (resembles(json_inner(doc, c), read_names[i]) &&
+				    !json_is(doc, c, read_names[i]))
+					return true;
+	}
+	return false;
+}
+
 /* The second is its sibling for tokens with `permit`, which we do not declare but facilitators take. */
 static bool
 sponsored(const struct json *doc)
@@ -160,6 +209,8 @@ read_members(struct x402_payment *p, const struct json *doc, struct arena *a)
 
 	X402_NEED(
 	    json_type(doc, 0) == JSON_OBJECT, PAYLOAD, "PAYMENT-SIGNATURE is not a JSON object");
+	X402_NEED(!has_double(doc), UNREADABLE,
+	    "PAYMENT-SIGNATURE spells the name of a member in another way than x402 does");
 	X402_NEED(version != JSON_NONE &&
 		(json_type(doc, version) == JSON_INT || json_type(doc, version) == JSON_FLOAT),
 	    PAYLOAD, "x402Version is not a number");

@@ -162,6 +162,26 @@ test('a request larger than its cap is served less, or refused with the cap that
 	assert.equal(shop.provider.calls.length, asked);
 });
 
+test('what a model reads beside the text of messages is in the worst case, too (M2)', async () => {
+	const long = 'x'.repeat(60_000), go = { role: 'user', content: 'Go.' };
+	const hidden = {
+		'a call of a custom tool': [go, { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'custom', custom: { name: 'f', input: long } }] },
+			{ role: 'tool', tool_call_id: 'a', content: 'x' }, go],
+		'a function call': [go, { role: 'assistant', content: null, function_call: { name: 'f', arguments: long } }, go],
+		'a refusal': [go, { role: 'assistant', refusal: long }, go],
+		'a name': [{ ...go, name: long }],
+		'15,000 messages without a word': Array.from({ length: 15_000 }, () => ({ role: 'user', content: '' })),
+	};
+	const asked = shop.provider.calls.length;
+	for (const [what, messages] of Object.entries(hidden)) {
+		const body = p.question({ messages });
+		const refused = await p.pay(shop, await p.permit(shop, { body, cap: p.CAP }), body);
+		assert.equal(refused.status, 402, what);
+		assert.equal(BigInt(p.required(refused).accepts[0].amount), 100n * p.CAP, what);
+	}
+	assert.equal(shop.provider.calls.length, asked);
+});
+
 test('n choices cost n times the limit (M2), and absent it is 4096 (C7)', async () => {
 	const body = { ...p.question({ n: 2 }), max_tokens: undefined };
 	const header = await p.permit(shop, { body });

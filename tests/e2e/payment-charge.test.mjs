@@ -1,6 +1,8 @@
 // What is charged in the end (M4, S4): whoever leaves, whatever fails, whatever a provider reports.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http from 'node:http';
+import net from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
 import { payFor } from './fake-facilitator.mjs';
 import { stream, whole } from './fake-openai.mjs';
@@ -31,10 +33,10 @@ async function session(more = {}) {
 }
 
 // The receipt of a request that named itself, once it is there.
-async function receipt(id) {
+async function receipt(id, from = shop) {
 	let text;
 	await p.eventually(async () => {
-		const answer = await fetch(`${shop.gateway.url}/v1/receipts/${id}`);
+		const answer = await fetch(`${from.gateway.url}/v1/receipts/${id}`);
 		text = await answer.text();
 		return answer.status === 200;
 	}, `no receipt of ${id}`);
@@ -103,6 +105,58 @@ test('who leaves while the provider has said nothing is charged for the prompt',
 	assert.equal(outcome, 'truncated');
 	assert.equal(BigInt(payment.charged), p.cost(3, 0));
 	assert.equal(await s.since(), p.cost(3, 0));
+});
+
+test('who leaves while the provider says that it failed pays nothing', async () => {
+	const s = await session(), xid = requestId();
+	const series = 'tee_gateway_upstream_requests_total{provider="openai",status="500"}';
+	const before = Number(await p.metric(shop.gateway, series));
+	let release;
+	const hold = new Promise(ok => { release = ok; });
+	shop.provider.answer(async reply => {
+		reply.head(500, { 'content-type': 'application/json' });
+		await reply.write('{"error":');
+		await hold;
+		reply.cut();
+	});
+	const left = new AbortController();
+	const gone = fetch(shop.url, {
+		method: 'POST', signal: left.signal, body: JSON.stringify(p.question()),
+		headers: { 'content-type': 'application/json', 'x-upto-session': s.id, 'x-request-id': xid },
+	}).catch(() => {});
+	await p.eventually(async () => Number(await p.metric(shop.gateway, series)) > before, 'no head');
+	left.abort();
+	await gone;
+	const { payment, outcome } = await receipt(xid);
+	release();
+	assert.equal(outcome, 'truncated');
+	assert.equal(payment.charged, '0');
+	assert.equal(await s.since(), 0n);
+});
+
+test('who leaves before the provider was reached pays nothing', async () => {
+	let called;
+	const reached = new Promise(ok => { called = ok; });
+	const mute = net.createServer(socket => { socket.on('error', () => {}); called(); }).listen(0, '127.0.0.1');
+	await once(mute, 'listening');
+	// It accepts, and never says a word of TLS.
+	const other = await p.startShop({ env: { OPENAI_BASE_URL: `https://127.0.0.1:${mute.address().port}/v1` } });
+	try {
+		const xid = requestId(), left = new AbortController();
+		const gone = fetch(other.url, {
+			method: 'POST', signal: left.signal, body: JSON.stringify(p.question()),
+			headers: { 'content-type': 'application/json', 'payment-signature': await p.permit(other), 'x-request-id': xid },
+		}).catch(() => {});
+		await reached;
+		left.abort();
+		await gone;
+		const { payment, outcome } = await receipt(xid, other);
+		assert.equal(outcome, 'truncated');
+		assert.equal(payment.charged, '0');
+	} finally {
+		await other.stop();
+		mute.close();
+	}
 });
 
 const early = [

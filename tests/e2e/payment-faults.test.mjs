@@ -292,6 +292,7 @@ test('proofs are filed as the client says: batch, individual, private (PAY-21)',
 
 	await ask({ 'x-settlement-type': 'private' });
 	await ask({ 'tee-signature': 'none' });
+	await ask({ 'x-settlement-type': ['individual', 'private'] });
 	const individual = await ask({ 'x-settlement-type': 'individual' });
 	await shop.facilitator.arrived('settle_data', 4);
 	const [last] = shop.facilitator.of('settle_data').slice(3);

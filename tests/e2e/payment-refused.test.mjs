@@ -164,6 +164,7 @@ test('two payments, or two in one, or a bomb, are none (PAY-06)', async () => {
 	const bodies = {
 		'a comma': `${header}, ${other}`,
 		'a name twice': p.encode(text.replace('"x402Version":2', '"x402Version":2,"x402Version":2')),
+		'another payload for whoever ignores letter case': p.encode({ ...p.decode(header), Payload: p.decode(other).payload }),
 		'nesting of 17': p.encode(text.replace('"x402Version":2', `"x402Version":2,"deep":${'['.repeat(17)}${']'.repeat(17)}`)),
 		'17 KiB': p.encode(text.replace('"x402Version":2', `"x402Version":2,"long":"${'x'.repeat(17 * 1024)}"`)),
 		'trailing bytes': p.encode(`${text}{}`),

@@ -653,9 +653,9 @@ static void
 the_value_is_bounded(void **state)
 {
 	struct ledger *l = ledger_of(500, CAP);
+	struct ledger_hold h, more;
 	struct ledger_session s;
 	struct ledger_permit p;
-	struct ledger_hold h;
 
 	/* PAY-12: what one payer may owe at a time. */
 	for (unsigned i = 1; i < LEDGER_PAYER_CAPS; i++) {
@@ -670,6 +670,16 @@ the_value_is_bounded(void **state)
 	assert_int_equal(ledger_look(l, &p, T0), LEDGER_OVERLOADED);
 	ledger_release(l, &h);
 	assert_int_equal(ledger_look(l, &p, T0), LEDGER_FRESH);
+	/* Also when the sessions were opened first, and are used then. */
+	open_at(l, &p, T0);
+	assert_int_equal(ledger_reserve(l, &s, u256_of(300), T0, &h, NULL), LEDGER_OK);
+	s = open_at(l, &p, T0);
+	assert_int_equal(
+	    ledger_reserve(l, &s, u256_of(CAP - 299), T0, &more, NULL), LEDGER_OVERLOADED);
+	assert_int_equal(more.generation, 0);
+	assert_int_equal(ledger_reserve(l, &s, u256_of(CAP - 300), T0, &more, NULL), LEDGER_OK);
+	ledger_release(l, &more);
+	ledger_release(l, &h);
 	/* M8: of all together a hundred caps. */
 	for (unsigned i = LEDGER_PAYER_CAPS - 1; i < LEDGER_VALUE_CAPS; i++) {
 		p = permit(100 + i, 1);

@@ -204,6 +204,46 @@ reads_what_the_gateway_needs(void **state)
 	arena_fini(&a);
 }
 
+/* M2: what a provider may show its model is paid for, wherever in a message it stands. */
+static const struct {
+	const char *messages;
+	uint64_t prompt, other;
+} bytes[] = {
+	{ "{\"role\":\"user\",\"content\":\"ab\"}", 2, 0 },
+	{ "{\"role\":\"user\",\"name\":\"abc\",\"content\":\"ab\"}", 2, 3 },
+	{ "{\"role\":\"user\",\"content\":\"abcde\",\"content\":\"ab\"}", 2, 5 },
+	{ "{\"role\":\"assistant\",\"refusal\":\"abcd\"}", 0, 4 },
+	{ "{\"role\":\"assistant\",\"function_call\":{\"arguments\":\"abcd\"}}", 0, 9 + 4 },
+	/* The arguments count once. */
+	{ "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\","
+	  "\"arguments\":\"{\\\"x\\\":1}\"}}]}",
+	    7, 2 + 1 + 8 + 4 + 1 + 9 },
+	{ "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"a\",\"type\":\"custom\",\"custom\":"
+	  "{\"name\":\"f\",\"input\":\"abcdef\"}}]}",
+	    0, 2 + 1 + 4 + 6 + 6 + 4 + 1 + 5 + 6 },
+};
+
+static void
+counts_all_that_a_model_may_read(void **state)
+{
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		struct refusal no;
+		struct request rq;
+		struct arena a;
+		char body[512];
+
+		(void)snprintf(body, sizeof(body), "{\"model\":\"m\",\"messages\":[%s,%s]}",
+		    bytes[i].messages, "{\"role\":\"user\",\"content\":\"\"}");
+		arena_init(&a, 1 << 20);
+		assert_true(request_parse(&rq, ENDPOINT_CHAT, span_str(body), &a, &no));
+		assert_int_equal(rq.prompt_bytes, bytes[i].prompt);
+		assert_int_equal(rq.other_bytes, bytes[i].other);
+		assert_int_equal(rq.n_messages, 2);
+		request_fini(&rq);
+		arena_fini(&a);
+	}
+}
+
 /* The model table and the request hash see the last of equal names, as Python does. */
 static void
 last_of_equal_names_counts(void **state)
@@ -252,6 +292,7 @@ main(void)
 		cmocka_unit_test(accepts_and_refuses),
 		cmocka_unit_test(neutral_values_count_as_absent),
 		cmocka_unit_test(reads_what_the_gateway_needs),
+		cmocka_unit_test(counts_all_that_a_model_may_read),
 		cmocka_unit_test(last_of_equal_names_counts),
 		cmocka_unit_test(bounds_fractional_numbers),
 	};
