@@ -46,7 +46,10 @@ cost_now(struct rq *rq)
 	answer_put_usage(&rq->answer, &usage); /* makes the estimate where there is no report */
 	buf_fini(&usage);
 	if (rq->model->kind == MODEL_IMAGE_ENDPOINT) {
+		/* Who leaves before they come has had them drawn: the provider bills each. */
 		use.images = rq->answer.n_pictures;
+		if (use.images == 0 && rq->outcome == RECEIPT_TRUNCATED)
+			use.images = p->pictures;
 	} else {
 		use.prompt_tokens = rq->answer.prompt_tokens;
 		use.completion_tokens = rq->answer.completion_tokens;

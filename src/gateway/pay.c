@@ -261,6 +261,7 @@ rq_step_price(struct rq *rq)
 	if (rq->request.output_limit == UINT64_MAX)
 		rq->request.output_limit = LIMIT_DEFAULT;
 	p->limit = rq->request.output_limit;
+	p->pictures = rq->request.n;
 	p->prompt_tokens += prompt_bound(&rq->request);
 	if (u256_cmp(worst(rq, least_limit(p)), x402_largest_cap(&p->terms)) > 0)
 		return exceeds_cap(rq);

@@ -29,6 +29,7 @@ struct pay {
 	struct tariff tariff;
 	uint64_t prompt_tokens; /* at most (M2) */
 	uint64_t limit;		/* output tokens a choice, as they are sent upstream (C7) */
+	uint32_t pictures;	/* that were asked for, of a model that is paid by them */
 	bool limited;		/* money lowered it (M3) */
 	struct x402_terms terms;
 	bool bears; /* over this connection a session's secret may travel (M5) */

@@ -239,34 +239,6 @@ held(struct ledger *l, const struct ledger_hold *h)
 	return s;
 }
 
-enum ledger_verdict
-ledger_resize(struct ledger *l, struct ledger_hold *h, struct u256 amount, struct u256 *remaining)
-{
-	enum ledger_verdict v = LEDGER_OK;
-	struct session *s;
-	struct account a;
-
-	tell(remaining, U256_ZERO);
-	if (h->generation == 0)
-		return LEDGER_GONE;
-	assert(u256_is_zero(h->charged));
-	ledger_lock(l);
-	s = held(l, h);
-	a = *session_account(s);
-	a.reserved = minus(a.reserved, h->amount);
-	if (u256_cmp(amount, what_remains(s, &a)) > 0) {
-		v = LEDGER_SHORT;
-		a.reserved = plus(a.reserved, h->amount);
-	} else {
-		a.reserved = plus(a.reserved, amount);
-		session_commit(l, s, &a);
-		h->amount = amount;
-	}
-	tell(remaining, what_remains(s, &a));
-	ledger_unlock(l);
-	return v;
-}
-
 static bool
 too_late(const struct account *a)
 {

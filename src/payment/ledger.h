@@ -11,7 +11,6 @@
  *	ledger_open()		after /verify: a new session, or the one that this permit has already
  *	  or ledger_join()	by the secret of X-Upto-Session: no /verify
  *	ledger_reserve()	the worst case (M2); LEDGER_SHORT says what is left, for M3
- *	ledger_resize()		the limit was lowered, or another attempt needs more
  *	ledger_charge()		the answer is complete: what the receipt says (min(cost, reserved))
  *	ledger_commit()		the receipt is signed, and the next thing is to hand it to the wire
  *	  or ledger_release()	nothing is charged: no answer, or the receipt could not be signed
@@ -169,10 +168,6 @@ struct ledger_hold {
  */
 enum ledger_verdict ledger_reserve(struct ledger *l, const struct ledger_session *s,
     struct u256 amount, uint64_t now_s, struct ledger_hold *h, struct u256 *remaining);
-
-/* To a smaller or larger amount; LEDGER_SHORT leaves it as it was. Not after charge(). */
-enum ledger_verdict
-ledger_resize(struct ledger *l, struct ledger_hold *h, struct u256 amount, struct u256 *remaining);
 
 /*
  * What the answer costs: *charged = min(cost, reserved), *session_total what the session owes with

@@ -1,6 +1,7 @@
 // Pictures that are paid for: flat prices of endpoints that draw, tokens of all others, and what a
 // picture in a prompt may cost at most (M2-M4).
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import * as p from './payment.mjs';
 
@@ -70,6 +71,26 @@ test('refused, blocked and failed generations cost nothing, and are not asked fo
 	assert.equal(BigInt(paid.session_total), PICTURE);
 	// Three tenths are left: under the price of a picture (M3).
 	p.assertRefused(await p.reuse(shop, session, body), 'payment_required');
+});
+
+test('who leaves before they come has had them drawn, and pays', async () => {
+	const body = JSON.stringify(draw({ n: 2 })), xid = 'who-leaves-before-pictures-come';
+	const header = await p.permit(shop, { body: draw({ n: 2 }) }), before = shop.provider.calls.length;
+	shop.provider.answer(reply => reply.call.closed);
+	const request = http.request(shop.url, { method: 'POST', agent: false,
+		headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'payment-signature': header, 'x-request-id': xid } });
+	request.on('error', () => {});
+	request.end(body);
+	await p.eventually(() => shop.provider.calls.length > before, 'the provider was not asked');
+	request.destroy();
+	let receipt;
+	await p.eventually(async () => {
+		receipt = await fetch(`${shop.gateway.url}/v1/receipts/${xid}`);
+		return receipt.status === 200;
+	}, 'no receipt');
+	const { outcome, payment } = p.claims(await receipt.text());
+	assert.equal(outcome, 'truncated');
+	assert.equal(BigInt(payment.charged), 2n * PICTURE);
 });
 
 test('more than the largest cap is never offered', async () => {

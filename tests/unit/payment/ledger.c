@@ -139,13 +139,6 @@ reservations_add_up(void **state)
 	assert_int_equal(ledger_reserve(l, &s, u256_of(400), T0, &b, &rest), LEDGER_OK);
 	assert_int_equal(small(rest), 0);
 
-	assert_int_equal(ledger_resize(l, &a, u256_of(601), &rest), LEDGER_SHORT);
-	assert_int_equal(small(rest), 0);
-	assert_int_equal(small(a.amount), 600);
-	assert_int_equal(ledger_resize(l, &a, u256_of(100), &rest), LEDGER_OK);
-	assert_int_equal(small(rest), 500);
-	assert_int_equal(ledger_resize(l, &a, u256_of(600), &rest), LEDGER_OK);
-	assert_int_equal(small(rest), 0);
 	assert_int_equal(a.until_s, T0 + LIFE_S - SESSION_FORCE_S);
 
 	ledger_release(l, &a);

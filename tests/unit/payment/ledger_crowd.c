@@ -192,7 +192,6 @@ shop(void *arg)
 		if (ledger_reserve(t->l, &s, u256_of(10), T0, &h, NULL) != LEDGER_OK)
 			continue;
 		atomic_fetch_add(&t->served, 1);
-		(void)ledger_resize(t->l, &h, u256_of(8), NULL);
 		expect(t, ledger_charge(t->l, &h, u256_of(9), &charged, &total) == LEDGER_OK);
 		if (ledger_commit(t->l, &h, T0) == LEDGER_OK)
 			atomic_fetch_add(&t->charged, small(charged));

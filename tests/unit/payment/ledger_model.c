@@ -182,21 +182,8 @@ do_hold(void)
 
 	if (!h->live)
 		return;
-	switch (roll(4)) {
+	switch (roll(3)) {
 	case 0:
-		if (h->promised > 0)
-			break;
-		if (n->charged + n->reserved - h->amount + amount > CAP) {
-			assert_int_equal(
-			    ledger_resize(m.l, &h->h, u256_of(amount), NULL), LEDGER_SHORT);
-			break;
-		}
-		assert_int_equal(ledger_resize(m.l, &h->h, u256_of(amount), NULL), LEDGER_OK);
-		n->reserved += amount;
-		n->reserved -= h->amount;
-		h->amount = amount;
-		break;
-	case 1:
 		assert_int_equal(ledger_charge(m.l, &h->h, u256_of(amount), &charged, &total),
 		    n->final ? LEDGER_LATE : LEDGER_OK);
 		h->promised = amount < h->amount ? amount : h->amount;
@@ -205,7 +192,7 @@ do_hold(void)
 		assert_int_equal(small(charged), h->promised);
 		assert_int_equal(small(total), n->charged + promised(h->key));
 		break;
-	case 2:
+	case 1:
 		if (n->final && h->promised > 0) {
 			assert_int_equal(ledger_commit(m.l, &h->h, m.now), LEDGER_LATE);
 			m.late += h->promised;
