@@ -9,7 +9,10 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define RESOLVER_DIRECTORY "/run/resolvconf" /* of net/tap.h's TAP_RESOLV_CONF */
 
 /*
  * The directories are in the image. Devices: nsm, net/tun, console, null. Processes: the gateway
@@ -32,6 +35,9 @@ setup_mounts(void)
 		if (mount(mounts[i].type, mounts[i].at, mounts[i].type, mounts[i].flags,
 			mounts[i].options) != 0)
 			return FAIL(SYSTEM, mounts[i].at);
+	/* The gateway names this directory in its rules, maybe before the link has made its file. */
+	if (mkdir(RESOLVER_DIRECTORY, 0755) != 0 && errno != EEXIST)
+		return FAIL(SYSTEM, RESOLVER_DIRECTORY);
 	/* All that was measured stays as it was. */
 	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) !=
 	    0)

@@ -52,8 +52,7 @@ static bool
 by_the_payer(const char *reason)
 {
 	static const char *const own[] = { "unexpected", "internal", "facilitator_mismatch", "gas",
-		"rpc", "timeout", "rate_limit", "unavailable", "queue", "nonce_too_low",
-		"refused_by_facilitator" /* no word of theirs at all */ };
+		"rpc", "timeout", "rate_limit", "unavailable", "queue", "nonce_too_low" };
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (strstr(reason, own[i]) != NULL)

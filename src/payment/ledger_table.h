@@ -44,11 +44,12 @@ struct account {
 	uint32_t refusals; /* of /settle */
 	uint32_t waits;	   /* in a row; for the back-off */
 	uint8_t state, why;
-	bool lost;    /* an answer to /settle was lost at least once */
-	bool asked;   /* since then we have heard that the permit does not verify any more */
-	bool barred;  /* its payer was barred because of it */
-	bool settled; /* STATE_DONE: settled, else written off */
-	bool counted; /* STATE_DONE: in the totals */
+	/* Yes or no; of memory that anything may stand in, where a bool may hold two values alone. */
+	uint8_t lost;	 /* an answer to /settle was lost at least once */
+	uint8_t asked;	 /* since then we have heard that the permit does not verify any more */
+	uint8_t barred;	 /* its payer was barred because of it */
+	uint8_t settled; /* STATE_DONE: settled, else written off */
+	uint8_t counted; /* STATE_DONE: in the totals */
 	char job[LEDGER_JOB_MAX_BYTES + 1];
 };
 
@@ -62,7 +63,7 @@ struct session {
 	uint64_t deadline_s;
 	uint32_t payload_n;
 	uint8_t route;
-	bool eager;
+	uint8_t eager;
 	uint8_t secret[LEDGER_SECRET_LEN];
 };
 
