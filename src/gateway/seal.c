@@ -302,7 +302,8 @@ begin_body(struct rq *rq)
 enum rq_next
 rq_step_deliver(struct rq *rq)
 {
-	pay_commit(rq);
+	if (!rq->finishing) /* it comes here again for each piece of what is sent */
+		pay_commit(rq);
 	if (rq->x == NULL) {
 		rq->step = RQ_STEP_finish;
 		return RQ_MORE;
