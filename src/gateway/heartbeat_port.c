@@ -136,7 +136,8 @@ heart_start(struct heart **out, struct loop *loop)
 	};
 	struct heart *h = calloc(1, sizeof(*h));
 
-	if ((*out = h) == NULL)
+	*out = h;
+	if (h == NULL)
 		return FAIL(NOMEM, "heartbeat");
 	h->loop = loop;
 	heartbeat_init(&h->machine, &port, h, &self);

@@ -78,7 +78,8 @@ frontdoor_start(struct frontdoor **out, struct loop *loop)
 	struct frontdoor *f = calloc(1, sizeof(*f));
 	uint8_t hash[SHA256_LEN];
 
-	if ((*out = f) == NULL)
+	*out = f;
+	if (f == NULL)
 		return FAIL(NOMEM, "nitriding");
 	sha256_of(buf_span(&loop->gw->id.signing_spki), hash);
 	nitriding_init(&f->machine, &port, f, loop->gw->opt->nitriding, hash);

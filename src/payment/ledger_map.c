@@ -160,16 +160,17 @@ static void
 disown(struct ledger *l, struct session *s, struct ledger_repair *did)
 {
 	struct account a = *session_account(s);
+	const uint8_t state = session_account(s)->state;
 
 	did->holds += a.in_flight;
 	a.in_flight = 0;
 	a.reserved = a.promised = U256_ZERO;
-	if (a.state == STATE_SETTLING || a.state == STATE_ASKING) {
+	if (state == STATE_SETTLING || state == STATE_ASKING) {
 		did->unknown++;
 		a.state = STATE_UNKNOWN;
 		a.lost = true;
 		a.next_try_s = 0;
-	} else if (a.state == STATE_POLLING) {
+	} else if (state == STATE_POLLING) {
 		a.state = STATE_PENDING;
 		a.next_try_s = 0;
 	}
