@@ -8,6 +8,7 @@
 #include "provider/gemini_calls.h"
 #include "provider/gemini_contents.h"
 #include "provider/gemini_schema.h"
+#include "provider/image.h"
 #include "provider/members.h"
 
 /* Without a counterpart: left out and declared (C3). */
@@ -176,19 +177,6 @@ choice_fits(const struct request *rq, struct refusal *no)
 }
 
 static bool
-modalities_fit(const struct request *rq, struct refusal *no)
-{
-	const struct json *doc = &rq->doc;
-	uint32_t at = rq->at[PARAM_MODALITIES];
-
-	for (uint32_t c = json_first(doc, at); c != JSON_NONE; c = json_after(doc, at, c))
-		if (!json_is(doc, c, "image") && !json_is(doc, c, "text"))
-			return refuse(no, "unsupported_parameter", "modalities",
-			    "modalities must be image, text or both for this model.");
-	return true;
-}
-
-static bool
 can_honour(const struct request *rq, const struct model *model, struct refusal *no)
 {
 	const bool pictures = model->kind == MODEL_IMAGE_INLINE;
@@ -202,7 +190,7 @@ can_honour(const struct request *rq, const struct model *model, struct refusal *
 			    "%s is not supported by this model%s.", param_name(p),
 			    pictures ? "" : "'s provider");
 	}
-	if (pictures && !modalities_fit(rq, no))
+	if (pictures && !image_modalities_fit(rq, no))
 		return false;
 	if (pictures && rq->endpoint != ENDPOINT_CHAT)
 		return refuse(no, "invalid_value", "model",

@@ -96,8 +96,8 @@ put_sources(struct buf *b, const struct request *rq)
 	return n;
 }
 
-static bool
-modalities_fit(const struct request *rq, struct refusal *no)
+bool
+image_modalities_fit(const struct request *rq, struct refusal *no)
 {
 	const struct json *doc = &rq->doc;
 	uint32_t at = rq->at[PARAM_MODALITIES];
@@ -130,7 +130,7 @@ admit(const struct request *rq, uint64_t takes, uint64_t *adjusted, struct refus
 		    "%s is not known, and cannot be passed on to a model that makes pictures.",
 		    name);
 	}
-	if (!modalities_fit(rq, no))
+	if (!image_modalities_fit(rq, no))
 		return false;
 	buf_init(&prompt, PROMPT_MAX_BYTES);
 	said = put_prompt(&prompt, rq);

@@ -13,4 +13,7 @@
 
 extern const struct provider provider_xai_images, provider_ark_images;
 
+/* `modalities` of any model that makes pictures: image, text or both. False: *no says so. */
+bool image_modalities_fit(const struct request *rq, struct refusal *no);
+
 #endif
